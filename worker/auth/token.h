@@ -26,5 +26,5 @@ struct token_keys {
     token_release_key *release;
 };
 // `authorization` is the value of the one Authorization field ("Bearer xxx"; the caller has counted the fields). `now` in Unix seconds.
-bool token_verify(struct view authorization, const struct token_policy *policy, const struct token_keys *keys, int64_t now,
-                  struct token_claims *ret_claims, struct error *err);
+bool token_verify(struct view authorization, const struct token_policy *policy, const struct token_keys *keys,
+                  int64_t now, struct token_claims *ret_claims, struct error *err);

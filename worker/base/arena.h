@@ -7,7 +7,9 @@ struct arena; // not thread-safe
 
 struct arena *arena_new(void);
 void arena_free(struct arena *arena); // NULL is fine
-static inline void arena_cleanup(struct arena **arena) { arena_free(*arena); }
+static inline void arena_cleanup(struct arena **arena) {
+    arena_free(*arena);
+}
 #define cleanup_arena __attribute__((cleanup(arena_cleanup)))
 
 // Zeroed, aligned for any type; never NULL.
@@ -23,5 +25,8 @@ void *memory_alloc(size_t size); // zeroed
 void *memory_grow(void *old, size_t size);
 char *memory_string(const char *string);
 void memory_wipe(void *data, size_t size); // not optimised away
-static inline void memory_cleanup(void *pointer) { extern void free(void *); free(*(void **)pointer); }
+static inline void memory_cleanup(void *pointer) {
+    extern void free(void *);
+    free(*(void **)pointer);
+}
 #define cleanup_free __attribute__((cleanup(memory_cleanup)))

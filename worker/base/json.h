@@ -12,19 +12,21 @@ enum json_type { JSON_NULL, JSON_BOOLEAN, JSON_NUMBER, JSON_STRING, JSON_ARRAY, 
 // Errors: ERROR_REQUEST_MALFORMED with what and the byte offset (never the text); callers set the code that fits their place.
 bool json_parse(struct view text, struct json **ret_json, struct error *err);
 void json_free(struct json *json);
-static inline void json_cleanup(struct json **json) { json_free(*json); }
+static inline void json_cleanup(struct json **json) {
+    json_free(*json);
+}
 #define cleanup_json __attribute__((cleanup(json_cleanup)))
 
 enum json_type json_type(const struct json *json);
 const struct json *json_get(const struct json *object, const char *name); // NULL when absent or not an object
-const struct json *json_first(const struct json *container);              // members or elements, in order; NULL at the end
+const struct json *json_first(const struct json *container); // members or elements, in order; NULL at the end
 const struct json *json_next(const struct json *json);
 const char *json_name(const struct json *member);
 
 // False when the value is absent (NULL) or of another type or range.
 bool json_string(const struct json *json, struct view *ret_string); // points into the tree; NUL-terminated there
 bool json_integer(const struct json *json, int64_t min, int64_t max, int64_t *ret_number); // whole numbers, |x| < 2^53
-bool json_number(const struct json *json, double *ret_number); // finite, |x| < 2^53
+bool json_number(const struct json *json, double *ret_number);                             // finite, |x| < 2^53
 bool json_boolean(const struct json *json, bool *ret_boolean);
 
 // Writer: appends to a text. Commas are its business; every string is escaped (also U+2028/9 and DEL), invalid UTF-8 becomes U+FFFD.

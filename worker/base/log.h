@@ -31,8 +31,8 @@ struct log_field {
 void log_start(enum log_format format, enum log_severity least, int fd);
 // X-Cloud-Trace-Context (HEX32/DECIMAL;o=1) or traceparent (W3C: 00-HEX32-HEX16-FLAGS); malformed headers are ignored.
 void log_trace(struct log_context *context, struct view cloud_trace, struct view traceparent);
-void log_fields(enum log_severity severity, const struct log_context *context, const struct log_field *fields, size_t count,
-                const char *format, ...) __attribute__((format(printf, 5, 6)));
+void log_fields(enum log_severity severity, const struct log_context *context, const struct log_field *fields,
+                size_t count, const char *format, ...) __attribute__((format(printf, 5, 6)));
 #define log_event(severity, context, ...) log_fields((severity), (context), NULL, 0, __VA_ARGS__)
 // Code, class, file, line, statement, SQLSTATE, detail, hint and remedy as fields.
 void log_failure(enum log_severity severity, const struct log_context *context, const struct error *err);

@@ -24,9 +24,12 @@ struct client_answer {
 };
 bool client_new(struct client **ret_client, struct error *err);
 void client_free(struct client *client);
-static inline void client_cleanup(struct client **client) { client_free(*client); }
+static inline void client_cleanup(struct client **client) {
+    client_free(*client);
+}
 #define cleanup_client __attribute__((cleanup(client_cleanup)))
 // True when an HTTP answer of any status arrived whole. Errors: ERROR_KEYS_UNAVAILABLE (callers set their own code) with libcurl's
 // reason and the URL's host, never a header.
-bool client_fetch(struct client *client, const struct client_request *request, struct client_answer *ret_answer, struct error *err);
+bool client_fetch(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
+                  struct error *err);
 void client_answer_done(struct client_answer *answer);

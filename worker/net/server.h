@@ -20,7 +20,7 @@ extern const struct server_limits server_limits_default;
 
 struct server_answer {
     int status;
-    struct text body; // moved into the server by server_answer(); JSON unless content_type says otherwise
+    struct text body;         // moved into the server by server_answer(); JSON unless content_type says otherwise
     const char *content_type; // static string; NULL = application/json
     unsigned retry_after;     // seconds; 0 = no Retry-After field
 };
@@ -38,8 +38,9 @@ struct server_route {
 };
 
 // Listens on `address`:`port` (port 0: any; server_port tells). `context` is handed to the callbacks. Errors: ERROR_CONFIGURATION.
-bool server_new(const char *address, uint16_t port, const struct server_limits *limits, const struct server_route *routes,
-                size_t route_count, void *context, struct server **ret_server, struct error *err);
+bool server_new(const char *address, uint16_t port, const struct server_limits *limits,
+                const struct server_route *routes, size_t route_count, void *context, struct server **ret_server,
+                struct error *err);
 uint16_t server_port(const struct server *server);
 bool server_run(struct server *server, struct error *err); // returns after server_stop() and the last answer
 // Stop accepting at once, close idle connections, answer what is in flight with Connection: close, then server_run returns.

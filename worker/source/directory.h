@@ -10,11 +10,11 @@
 enum migration_kind { MIGRATION_VERSIONED, MIGRATION_REPEATABLE };
 struct migration {
     enum migration_kind kind;
-    const char *version; // digits without leading zeros ("0" stays), any length; repeatable: the name
-    const char *name;    // "create_orders"
-    const char *file;    // "0003_create_orders.sql", as on disk
+    const char *version;  // digits without leading zeros ("0" stays), any length; repeatable: the name
+    const char *name;     // "create_orders"
+    const char *file;     // "0003_create_orders.sql", as on disk
     const char *checksum; // 64 hex: SHA-256 over the text without BOM and with \n line ends
-    struct view text;    // normalised text
+    struct view text;     // normalised text
     struct script script;
 };
 struct migration_set {
@@ -27,4 +27,5 @@ bool directory_read(const char *folder, struct arena *arena, struct migration_se
 // Compares versions as numbers of any length: <0, 0, >0.
 int version_compare(const char *a, const char *b);
 // Exposed for tests: name of a file to kind, version, name. False: not a migration's name.
-bool directory_file_name(const char *file, enum migration_kind *ret_kind, bool *ret_down, struct view *ret_version, struct view *ret_name);
+bool directory_file_name(const char *file, enum migration_kind *ret_kind, bool *ret_down, struct view *ret_version,
+                         struct view *ret_name);

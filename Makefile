@@ -1,0 +1,98 @@
+# pawl: `make help` says what there is. One flat file; objects go to build/VARIANT, and nothing else is written.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+CC := gcc
+
+# ---- variants: make VARIANT=asan test -------------------------------------------------------------------------------
+VARIANT ?= debug
+BUILD := build/$(VARIANT)
+VARIANTS := debug release asan tsan coverage fuzz
+ifeq ($(filter $(VARIANT),$(VARIANTS)),)
+$(error VARIANT is one of: $(VARIANTS))
+endif
+
+# What every variant shares. A warning is an error: none is ignored, none is left for later.
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough -Wcast-align -Wdate-time
+CFLAGS := -std=c17 -D_GNU_SOURCE -Iworker $(shell pkg-config --cflags libpq 2>/dev/null) $(WARNINGS) -g -pthread -fno-common
+LDFLAGS := -pthread -Wl,--as-needed -Wl,--exclude-libs,ALL
+# Static where Debian has an archive that stands alone: fewer shared objects to open when a message wakes us from zero.
+LDLIBS := -l:libpg_query.a -l:libhttp_parser.a -l:libevent_core.a -lcurl -lpq -lssl -lcrypto -lcjson -lm
+
+CFLAGS_debug := -O1 -fno-omit-frame-pointer
+# Hardening as Debian and OpenSSF ask for it.
+CFLAGS_release := -O2 -flto=auto -DNDEBUG -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
+                  -fcf-protection -fPIE -ffunction-sections -fdata-sections
+LDFLAGS_release := -pie -flto=auto -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -Wl,--gc-sections
+CFLAGS_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread
+CFLAGS_coverage := -O0 --coverage
+LDFLAGS_coverage := --coverage
+# The fuzz variant is built by clang: libFuzzer comes with it.
+CFLAGS_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS_fuzz := -fsanitize=address,undefined
+ifeq ($(VARIANT),fuzz)
+CC := clang
+endif
+CFLAGS += $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
+LDFLAGS += $(LDFLAGS_$(VARIANT))
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+# ---- what is built ---------------------------------------------------------------------------------------------------
+ROOMS := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
+ROOM_OBJECTS := $(ROOMS:%.c=$(BUILD)/%.o)
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
+INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*/*_test.c))
+E2E_TESTS := $(wildcard tests/e2e/*.t)
+HOUSE_TESTS := $(wildcard tests/house/*.t)
+LOCALCLOUD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/localcloud/*.c))
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/fuzz/standalone.c,$(wildcard tests/fuzz/*.c)))
+
+.PHONY: all
+all: $(BUILD)/pawl ## build the worker (VARIANT=debug|release|asan|tsan|coverage|fuzz)
+
+$(BUILD)/libworker.a: $(ROOM_OBJECTS)
+	@rm -f $@ && ar rcs $@ $^
+$(BUILD)/pawl: $(BUILD)/worker/main.o $(ROOM_OBJECTS)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/localcloud: $(LOCALCLOUD_OBJECTS) $(BUILD)/libworker.a
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libworker.a
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+# A fuzzer is linked to libFuzzer by VARIANT=fuzz and to a plain main that replays its corpus by every other variant.
+ifeq ($(VARIANT),fuzz)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libworker.a
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+else
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/standalone.o $(BUILD)/libworker.a
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+endif
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+.PRECIOUS: $(BUILD)/%.o
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+.PHONY: deps build-tests test test-unit
+deps: ## install what building and testing need (Debian packages; sudo when not root)
+	@tests/deps
+build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
+test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
+	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
+	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(E2E_TESTS)
+test-unit: $(UNIT_TESTS) ## only the tests that need no server
+	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
+
+# ---- housekeeping ----------------------------------------------------------------------------------------------------
+.PHONY: format clean help
+format: ## lay out all C files as .clang-format says
+	clang-format -i $$(git ls-files '*.c' '*.h')
+clean: ## remove everything that was built
+	rm -rf build
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | while IFS='|' read -r name text; do \
+	  printf '  make %-14s %s\n' "$$name" "$$text"; done
