@@ -1,6 +1,7 @@
-// SQL text cut into statements and classified by PostgreSQL's own parser (libpg_query), one statement at a time; newer syntax than
-// its grammar is cut by our splitter, which follows psql's rules, and marked `analysed = false`. Only statement.c sees libpg_query.
-// Pure. A lock-down per thread: parsing runs on a thread with a 64 MiB stack when a statement is deep or long.
+// SQL text cut into statements and classified. Our splitter (splitter.h, psql's rules) alone decides what is sent; PostgreSQL's own
+// parser (libpg_query, grammar of 15) then reads each statement, confirms that it is exactly one, and says what it is. What it cannot
+// read (newer syntax, very long or very deeply commented statements) is sent all the same and marked `analysed = false`: the server has
+// the last word. Pure. Only statement.c sees libpg_query.
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
@@ -8,32 +9,82 @@
 
 enum statement_kind {
     STATEMENT_ORDINARY,          // runs in a transaction
-    STATEMENT_NON_TRANSACTIONAL, // PostgreSQL refuses it in a transaction block
-    STATEMENT_COPY_IN,           // COPY ... FROM STDIN; its data follows
-    STATEMENT_BEGIN,
-    STATEMENT_COMMIT,
-    STATEMENT_ROLLBACK, // transaction control (also START, END, ABORT, PREPARE TRANSACTION)
+    STATEMENT_NON_TRANSACTIONAL, // PostgreSQL refuses it in a transaction block (PreventInTransactionBlock)
+    STATEMENT_COPY_IN,           // COPY ... FROM STDIN; its data follows. Runs in a transaction
+    STATEMENT_BEGIN,             // BEGIN, START TRANSACTION: the file's own transaction; never sent, see `step`
+    STATEMENT_COMMIT,            // COMMIT, END of that transaction; never sent
 };
+
+// What a statement is about, for those who need more than the tag: a step that was cut off is settled by it (issue: recovery by kind).
+enum statement_operation {
+    OPERATION_OTHER,
+    OPERATION_CREATE_INDEX,     // relation: the table; objects: the index, none when PostgreSQL is to choose the name
+    OPERATION_DROP_INDEX,       // objects: the indexes
+    OPERATION_REINDEX_INDEX,    // objects: the index
+    OPERATION_REINDEX_TABLE,    // relation: the table
+    OPERATION_REINDEX_SCHEMA,   // objects: the schema
+    OPERATION_REINDEX_DATABASE, // objects: the database (DATABASE and SYSTEM)
+    OPERATION_DETACH_PARTITION, // relation: the parent; objects: the partition
+    OPERATION_VACUUM,           // objects: the tables, none = all
+    OPERATION_CLUSTER,          // relation: the table, NULL = all
+    OPERATION_ALTER_SYSTEM,     // objects: the setting, none = RESET ALL
+    OPERATION_CREATE_DATABASE,  // objects: the name; so for all below that have one
+    OPERATION_DROP_DATABASE,
+    OPERATION_MOVE_DATABASE, // ALTER DATABASE ... SET TABLESPACE
+    OPERATION_CREATE_TABLESPACE,
+    OPERATION_DROP_TABLESPACE,
+    OPERATION_CREATE_SUBSCRIPTION,
+    OPERATION_ALTER_SUBSCRIPTION,
+    OPERATION_DROP_SUBSCRIPTION,
+    OPERATION_FINISH_PREPARED, // COMMIT PREPARED, ROLLBACK PREPARED
+    OPERATION_DISCARD,
+    OPERATION_DO,   // non-transactional when its body commits
+    OPERATION_CALL, // ordinary; when the procedure commits, the server says 2D000 and nothing has happened
+    OPERATION_SET,  // SET, RESET: what a resumed file must hear again
+};
+
 struct statement {
     enum statement_kind kind;
-    struct view text;     // without the semicolon, surrounding white space and leading comments
+    enum statement_operation operation;
+    struct view text;     // what is sent: without the semicolon, surrounding white space and comments before and after
     struct view data;     // COPY's data lines without the "\." line; empty otherwise
     unsigned line;        // 1-based, of the first byte of text
+    unsigned step;        // 1-based, see struct script; 0 = transaction control, not sent
     const char *tag;      // "CREATE INDEX CONCURRENTLY", "VACUUM"...; NULL when not analysed
-    const char *relation; // schema-qualified as written, or NULL
+    const char *relation; // quoted where needed and qualified as written: fit for to_regclass and for SQL; NULL = none
+    const char **objects; // see operation; quoted in the same way
+    size_t object_count;  //
+    bool unique;          // CREATE UNIQUE INDEX
+    bool conditional;     // IF EXISTS, IF NOT EXISTS
+    bool concurrently;    // ... CONCURRENTLY
+    bool analysed;        //
     const char *hash;     // first 16 hex of SHA-256 over text and data
-    bool analysed;
 };
+
+// A file is a sequence of steps. A step is one transaction, or one non-transactional statement:
+//   - a file's own BEGIN ... COMMIT is a step; its BEGIN and COMMIT belong to none and are not sent: the engine opens and closes the
+//     transaction, with the ledger row in it;
+//   - a NON_TRANSACTIONAL statement is a step;
+//   - a run of other statements between these is a step; under "-- pawl: no-transaction" each of them is one.
+// A file of one transactional step (nearly all) goes the fast way: `transactional`.
 struct script {
     struct statement *items;
     size_t count;
-    bool transactional; // no NON_TRANSACTIONAL statement and no "-- pawl: no-transaction" directive
-    bool analysed;      // every statement was
+    unsigned steps;           // 0 for a file without statements
+    bool transactional;       // at most one step, and that is a transaction
+    bool analysed;            // every statement was
+    bool no_transaction;      // "-- pawl: no-transaction"
+    uint64_t lock_timeout_ms; // "-- pawl: lock_timeout=5s"; 0 = not given
 };
-// `file` names the error. `text` is normalised (no BOM, \n ends) and valid UTF-8 without NUL. Errors: ERROR_SOURCE_INVALID with line:
-// unfinished quote, dollar quote, comment or COPY data; psql meta-command other than \restrict/\unrestrict; ... A file with its own
-// BEGIN...COMMIT is refused with a clear text for now.
+// `file` names the errors; `text` is normalised (no BOM, \n ends) and valid UTF-8 without NUL; the script's views point into it.
+// Errors: ERROR_SOURCE_INVALID with file and line: unfinished quote, dollar quote, comment or COPY data; psql meta-command other than
+// \restrict and \unrestrict; a COMMIT without BEGIN, a BEGIN without COMMIT, with options or nested, ROLLBACK or PREPARE TRANSACTION, a
+// non-transactional statement inside BEGIN ... COMMIT; a directive that is unknown, not supported yet or inside a statement.
 bool script_parse(const char *file, struct view text, struct arena *arena, struct script *ret_script,
                   struct error *err);
 // 1-based line of the 1-based CHARACTER position that the server reports (PG_DIAG_STATEMENT_POSITION) within `statement`.
 unsigned statement_line_at(const struct statement *statement, unsigned position);
+// Exposed for script.c: fills kind to concurrently (all but step and hash) of `count` statements of which text, line and data are known, and
+// `analysed`, which must be true where the parser is to be asked. Long scripts are read on a thread with a 64 MiB stack.
+bool statements_classify(const char *file, struct statement *items, size_t count, struct arena *arena,
+                         struct error *err);
