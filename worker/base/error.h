@@ -37,7 +37,8 @@ struct error {
 
 // Fills `err` and returns false, so that `return error_set(err, ERROR_X, "...")` reads well. Replaces what was there.
 bool error_set(struct error *err, enum error_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-bool error_set_va(struct error *err, enum error_code code, const char *format, va_list arguments);
+bool error_set_va(struct error *err, enum error_code code, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
 // Puts "context: " in front of the message; returns false.
 bool error_wrap(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
