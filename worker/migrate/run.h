@@ -1,24 +1,41 @@
 // One run: from a set of files to a database that has them, under the lock, with its ledger. What commands call.
+// How it goes about it is the business of the other files in this room: database (connections), session (what a session looks like),
+// ledger (tables), lock, plan (what is pending; pure), apply.
 #pragma once
 #include "net/postgres.h"
 #include "source/directory.h"
-#include <stdatomic.h>
+
+// Stops runs from another thread. One control may serve several runs, one after the other or at once.
+struct run_control;
+struct run_control *run_control_new(void);
+void run_control_free(struct run_control *control);
+void run_control_stop(struct run_control *control);   // no new migration, stop waiting; thread-safe
+void run_control_cancel(struct run_control *control); // and cancel the statement in flight; thread-safe
+
+// A database and, between runs, one warm connection to it. Thread-safe. A connection that was idle for a minute is not used again
+// and is closed by run_database_tidy, for serve to call now and then; an idle connection holds no lock and no transaction.
+struct run_database;
+struct run_database *run_database_new(const char *url); // copied, and wiped when freed
+void run_database_free(struct run_database *database);
+// Connects now and keeps the connection for the first run: serve does so in a thread while it fetches the keys.
+bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err);
+void run_database_tidy(struct run_database *database);
 
 struct run_request {                                   // strings are borrowed
     const char *id;                                    // run id: the Pub/Sub message id or a random one
     const char *target, *release, *reason, *publisher; // NULL = unknown
     const char *to;                                    // NULL = newest
     int64_t delivery_attempt;                          // 0 = unknown
-    bool plan_only;                                    // touch nothing, report
+    bool plan_only;                                    // touch nothing, take no lock, report
     unsigned lock_wait_ms;                             // how long to poll for the lock; 0 = one try
-    unsigned lock_timeout_ms;                          // for transactional statements; default 200
+    unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
 };
 struct run_item {
     const char *version, *name, *file;
     bool repeatable;
-    size_t statements;
-    uint64_t ms;
-    const char *state;
+    size_t statements; // 0 while only planned
+    uint64_t ms;       // 0 while only planned
+    const char *state; // "applied" or "pending"
 };
 struct run_report {         // lives in the arena given
     const char *state;      // "applied", "nothing_pending", "superseded", "planned"
@@ -28,32 +45,39 @@ struct run_report {         // lives in the arena given
     const char *version;   // newest applied version after; NULL = none
     uint64_t ms, round_trips;
 };
-enum run_event_kind { RUN_WAITING, RUN_LOCKED, RUN_STARTED, RUN_PROGRESS, RUN_APPLIED };
+enum run_event_kind {
+    RUN_WAITING,  // another run holds the lock: `holder`, for `ms` so far
+    RUN_LOCKED,   // the lock is ours, `total` migrations are pending
+    RUN_STARTED,  // `migration` was sent to the server
+    RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one)
+    RUN_RETRYING, // `migration` gave up waiting for a table and is tried again: `holder` says who blocks it
+    RUN_APPLIED,  // `migration` is committed; `done` of `total`, it took `ms`
+};
 struct run_event {
     enum run_event_kind kind;
-    const struct migration *migration;
-    size_t done, total;
+    const struct migration *migration; // NULL while waiting
+    size_t done, total;                // migrations of this run
+    size_t statement, statements;
     const char *holder;
     uint64_t ms;
 };
-struct run_observer {
+struct run_observer { // called on the thread of run_execute
     void (*event)(void *context, const struct run_event *event);
     void *context;
 };
-// `stop`: becomes true when the process must end; checked between migrations and while waiting -> ERROR_SHUTTING_DOWN. `connection` (may be NULL) is
-// where the open connection is published so that another thread can postgres_cancel it; set to NULL before it closes, under `lock`... see run_control.
-struct run_control;
-struct run_control *run_control_new(void);
-void run_control_free(struct run_control *control);
-void run_control_stop(struct run_control *control);   // no new migration, stop waiting; thread-safe
-void run_control_cancel(struct run_control *control); // and cancel the statement in flight; thread-safe
-bool run_execute(const char *database_url, const struct migration_set *set, const struct run_request *request,
+// Brings the database to the newest file (or `to`). `observer` and `control` may be NULL. Whatever happens, nothing is left locked or
+// half recorded. A failure is recorded in the ledger too, as far as the database can be reached.
+// Errors: VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN,
+// MIGRATION_* (file, line, statement and SQLSTATE set where there are such).
+bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,
                  struct run_report *ret_report, struct error *err);
-// For `pawl status`: every file and every ledger row, merged. States: applied, pending, changed, missing, partial, out_of_order.
+// For `pawl status`: every file and every ledger row, merged, in order; reads only.
 struct status_item {
-    const char *version, *name, *file, *state, *applied_at, *run;
+    const char *version, *name, *file; // file NULL: only in the ledger
+    const char *state;                 // "applied", "pending", "changed", "missing", "partial", "out_of_order"
+    const char *applied_at, *run;      // NULL: not applied
     bool repeatable;
 };
-bool run_status(const char *database_url, const struct migration_set *set, struct arena *arena,
-                struct status_item **ret_items, size_t *ret_count, struct error *err);
+bool run_status(struct run_database *database, const struct migration_set *set, struct run_control *control,
+                struct arena *arena, struct status_item **ret_items, size_t *ret_count, struct error *err);

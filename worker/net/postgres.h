@@ -1,5 +1,10 @@
-// PostgreSQL through libpq. Only postgres.c sees libpq. Every query states the result it expects. A connection string is never
-// logged and never part of an error. Blocking calls, bounded by a deadline and by `cancel`.
+// PostgreSQL through libpq. Only postgres.c sees libpq. A connection string is never logged and never part of an error.
+// A connection belongs to one thread; only postgres_cancel may come from another. Calls block, but never for ever: connecting has a
+// deadline, a silent network is noticed by keepalives and tcp_user_timeout, and a server that does not answer to a cancel is left.
+//
+// The connection stays in libpq's pipeline mode (PostgreSQL 15, section 34.5): commands are sent ahead without waiting, answers come in
+// the same order. A command that fails makes the server skip all that follows until the next sync. What a session has to look
+// like (time limits, names) is left to the caller: nothing is sent on its behalf.
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
@@ -8,33 +13,38 @@
 
 struct postgres;
 struct postgres_options {
-    const char *url;              // DATABASE_URL: a URI or keyword/value string
+    const char *url;              // DATABASE_URL: a URI or keyword/value string; what it says wins over our defaults
     const char *application_name; // at most 63 bytes count
-    unsigned connect_timeout_s;   // default 10
-    unsigned lock_timeout_ms;     // session default, given as a start-up option so that RESET ALL returns to it
+    unsigned connect_timeout_s;   // 0: 10; `connect_timeout` in the URL wins
+    const atomic_bool *stop;      // becomes true: connecting ends with ERROR_SHUTTING_DOWN; may be NULL
 };
-// Sets keepalives, tcp_user_timeout, client_encoding UTF8, standard_conforming_strings on, client_connection_check_interval (when the server has it),
-// idle_in_transaction_session_timeout. Errors: ERROR_DATABASE_UNAVAILABLE, ERROR_DATABASE_REFUSED (class 28, 3D000), ERROR_CONFIGURATION (unparsable).
+// Errors: ERROR_DATABASE_UNAVAILABLE, ERROR_DATABASE_REFUSED (class 28, 3D000, 42501), ERROR_CONFIGURATION (unparsable),
+// ERROR_SHUTTING_DOWN.
 bool postgres_open(const struct postgres_options *options, struct postgres **ret_postgres, struct error *err);
 void postgres_close(struct postgres *postgres); // NULL is fine
 static inline void postgres_cleanup(struct postgres **postgres) {
     postgres_close(*postgres);
 }
 #define cleanup_postgres __attribute__((cleanup(postgres_cleanup)))
-int postgres_backend_pid(const struct postgres *postgres);    // as libpq was told
-int postgres_server_version(const struct postgres *postgres); // 150018
-bool postgres_alive(const struct postgres *postgres);
-uint64_t
-postgres_round_trips(const struct postgres *postgres); // times we waited for the server since the connection is up
-// Thread-safe: asks the server to cancel the statement in flight.
-void postgres_cancel(struct postgres *postgres);
+int postgres_backend_pid(const struct postgres *postgres);      // as libpq was told; a pooler tells something else
+int postgres_server_version(const struct postgres *postgres);   // 150018
+bool postgres_alive(struct postgres *postgres);                 // looks at the socket too, without waiting
+uint64_t postgres_round_trips(const struct postgres *postgres); // times we waited for the server since it is connected
 
-// Text parameters; a NULL value is SQL NULL.
+// Thread-safe: asks the server to cancel the statement in flight, and whoever waits for it to insist. The wait ends with
+// ERROR_SHUTTING_DOWN. postgres_uncancel forgets a cancel that came too late, so that the connection can be used to the end.
+void postgres_cancel(struct postgres *postgres);
+void postgres_uncancel(struct postgres *postgres);
+
+// ---- one command at a time; nothing may be in flight -----------------------------------------------------------------
 struct postgres_rows; // text results
+// Text parameters; a NULL value is SQL NULL. Errors: see postgres_receive.
 bool postgres_query(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                     struct postgres_rows **ret_rows, struct error *err);
 bool postgres_execute(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                       struct error *err);
+// COPY ... FROM STDIN with its data, or COPY ... TO STDOUT, whose data is dropped. `sql` need not be NUL-terminated.
+bool postgres_copy(struct postgres *postgres, struct view sql, struct view data, struct error *err);
 void postgres_rows_free(struct postgres_rows *rows);
 static inline void postgres_rows_cleanup(struct postgres_rows **rows) {
     postgres_rows_free(*rows);
@@ -43,3 +53,33 @@ static inline void postgres_rows_cleanup(struct postgres_rows **rows) {
 size_t postgres_row_count(const struct postgres_rows *rows);
 const char *postgres_value(const struct postgres_rows *rows, size_t row, size_t column); // NULL = SQL NULL
 const char *postgres_tag(const struct postgres_rows *rows);                              // command tag
+
+// ---- many commands ahead ---------------------------------------------------------------------------------------------
+// Queues a command of one statement; never waits. What is queued leaves with the next flush or receive.
+bool postgres_send(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                   struct error *err);
+// Queues the end of a group: a failure before it skips up to here, and what is not inside BEGIN is committed here.
+bool postgres_sync(struct postgres *postgres, struct error *err);
+// Asks the server to hand out the answers so far (a full window without it would wait for ever; receive sees to that itself).
+bool postgres_flush(struct postgres *postgres, struct error *err);
+
+enum postgres_answer {
+    POSTGRES_DONE, // the command succeeded
+    POSTGRES_REFUSED, // the server reported an error: `err` is set, all that follows is POSTGRES_SKIPPED until POSTGRES_SYNCED
+    POSTGRES_SKIPPED, // not executed, after a failure
+    POSTGRES_SYNCED,  // a postgres_sync was reached
+    POSTGRES_BROKEN,  // the connection is gone: `err` is set, what is still in flight has an unknown fate
+};
+// The answer to the oldest command in flight. `ret_rows` NULL: rows are dropped one by one as they come. Errors:
+//   class 08, 57P0x, 53, 25P03 and a broken connection  ERROR_DATABASE_UNAVAILABLE
+//   28, 3D000, 42501                                    ERROR_DATABASE_REFUSED
+//   57014 after postgres_cancel                         ERROR_SHUTTING_DOWN
+//   55P03                                               ERROR_LOCK_TIMEOUT
+//   40001, 40P01                                        ERROR_LOCK_CONFLICT
+//   anything else                                       ERROR_MIGRATION_FAILED
+// with message, detail (PostgreSQL's DETAIL and CONTEXT), hint and SQLSTATE (PostgreSQL appendix A) filled in.
+enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err);
+// 1-based character position within the command that was last refused; 0 = unknown.
+unsigned postgres_position(const struct postgres *postgres);
+// After POSTGRES_SYNCED: is a transaction open?
+bool postgres_in_transaction(const struct postgres *postgres);
