@@ -25,7 +25,10 @@ struct log_field {
     const char *string; // NULL: the number is meant
     int64_t number;
 };
-#define LOG_STRING(field, text) ((struct log_field){.name = (field), .string = (text) ? (text) : ""})
+static inline const char *log_text(const char *text) { // NULL counts as empty
+    return text ? text : "";
+}
+#define LOG_STRING(field, text) ((struct log_field){.name = (field), .string = log_text(text)})
 #define LOG_NUMBER(field, value) ((struct log_field){.name = (field), .number = (value)})
 
 void log_start(enum log_format format, enum log_severity least, int fd);
