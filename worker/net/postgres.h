@@ -72,7 +72,7 @@ enum postgres_answer {
 };
 // The answer to the oldest command in flight. `ret_rows` NULL: rows are dropped one by one as they come. Errors:
 //   class 08, 57P0x, 53, 25P03 and a broken connection  ERROR_DATABASE_UNAVAILABLE
-//   28, 3D000, 42501                                    ERROR_DATABASE_REFUSED
+//   28, 3D000                                           ERROR_DATABASE_REFUSED
 //   57014 after postgres_cancel                         ERROR_SHUTTING_DOWN
 //   55P03                                               ERROR_LOCK_TIMEOUT
 //   40001, 40P01                                        ERROR_LOCK_CONFLICT

@@ -1,0 +1,562 @@
+// PostgreSQL through libpq: connecting, a queue of commands in pipeline mode, COPY, cancelling, and errors in our words. What is
+// sent, and what an answer means for a migration, is left to worker/migrate.
+#include "net/postgres.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    STOP_CHECK_MS = 100,       // how often connecting looks at `stop`
+    INSIST_MS = 250,           // how often a cancel is repeated
+    CANCEL_PATIENCE_MS = 5000, // how long a server may ignore our cancels
+    COPY_CHUNK = 64 * 1024,
+    KEYWORDS_MAX = 64, // libpq 15 knows about 40
+};
+
+struct postgres {
+    PGconn *conn;
+    int wake;              // eventfd: a cancel ends the wait at once
+    atomic_bool cancelled; // somebody asked to cancel
+    bool unflushed;        // commands were queued that the server may answer only into its own buffer
+    bool asked;            // something was sent since we last waited
+    uint64_t round_trips;
+    unsigned position;
+};
+struct postgres_rows; // a PGresult under another name, so that no other file needs to know libpq
+
+// ---- errors ------------------------------------------------------------------------------------------------------------
+
+static bool class_is(const char *sqlstate, const char *class) {
+    return strncmp(sqlstate, class, 2) == 0;
+}
+
+static enum error_code code_of(const char *sqlstate, bool cancelled) {
+    if (!strcmp(sqlstate, "57014") && cancelled)
+        return ERROR_SHUTTING_DOWN;
+    if (class_is(sqlstate, "08") || class_is(sqlstate, "53") || !strncmp(sqlstate, "57P0", 4) ||
+        !strcmp(sqlstate, "25P03"))
+        return ERROR_DATABASE_UNAVAILABLE;
+    if (class_is(sqlstate, "28") || !strcmp(sqlstate, "3D000"))
+        return ERROR_DATABASE_REFUSED;
+    if (!strcmp(sqlstate, "55P03"))
+        return ERROR_LOCK_TIMEOUT;
+    if (!strcmp(sqlstate, "40001") || !strcmp(sqlstate, "40P01"))
+        return ERROR_LOCK_CONFLICT;
+    return ERROR_MIGRATION_FAILED;
+}
+
+static void copy_field(char *destination, size_t size, const PGresult *result, int field) {
+    text_copy(destination, size, view_of(PQresultErrorField(result, field)));
+}
+
+// Returns false. The SQLSTATE is empty when libpq itself reports that the connection is gone.
+static bool server_error(struct postgres *postgres, const PGresult *result, struct error *err) {
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    error_set(err, sqlstate ? code_of(sqlstate, atomic_load(&postgres->cancelled)) : ERROR_DATABASE_UNAVAILABLE, "%s",
+              message ? message : PQresultErrorMessage(result));
+    cleanup_text struct text both = TEXT(sizeof(err->detail) * 4);
+    text_append(&both, detail ? detail : "");
+    if (context)
+        text_printf(&both, detail ? " (%s)" : "%s", context);
+    text_copy(err->detail, sizeof(err->detail), view_of(text_string(&both)));
+    copy_field(err->hint, sizeof(err->hint), result, PG_DIAG_MESSAGE_HINT);
+    copy_field(err->sqlstate, sizeof(err->sqlstate), result, PG_DIAG_SQLSTATE);
+    uint64_t number = 0;
+    postgres->position = position && text_to_u64(view_of(position), UINT32_MAX, &number) ? (unsigned)number : 0;
+    return false;
+}
+
+static bool broken(struct postgres *postgres, struct error *err) {
+    struct view message = view_trim(view_of(PQerrorMessage(postgres->conn)));
+    return error_set(err, ERROR_DATABASE_UNAVAILABLE, "the connection to the database broke: %.*s", (int)message.length,
+                     message.data);
+}
+
+// ---- connecting --------------------------------------------------------------------------------------------------------
+
+// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Nothing goes through the
+// start-up parameter `options`, which poolers refuse.
+struct keywords {
+    const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
+    size_t count;
+};
+
+static const PQconninfoOption *option_of(const PQconninfoOption *options, const char *name) {
+    for (; options->keyword; options++)
+        if (!strcmp(options->keyword, name))
+            return options->val && *options->val ? options : NULL;
+    return NULL;
+}
+
+static const char *value_of(const PQconninfoOption *options, const char *name) {
+    const PQconninfoOption *option = option_of(options, name);
+    return option ? option->val : NULL;
+}
+
+static void add(struct keywords *keywords, const char *name, const char *value) {
+    keywords->names[keywords->count] = name;
+    keywords->values[keywords->count++] = value;
+}
+
+static void merge(struct keywords *keywords, const PQconninfoOption *given, const char *application_name) {
+    const struct {
+        const char *name, *value;
+    } defaults[] = {
+        {"application_name", application_name},
+        {"keepalives", "1"},
+        {"keepalives_idle", "30"}, // a silent network is noticed after about a minute
+        {"keepalives_interval", "10"},
+        {"keepalives_count", "3"},
+        {"tcp_user_timeout", "60000"},
+    };
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        if (!option_of(given, defaults[i].name))
+            add(keywords, defaults[i].name, defaults[i].value);
+    for (const PQconninfoOption *option = given; option->keyword; option++)
+        if (option->val && *option->val && strcmp(option->keyword, "client_encoding") != 0 &&
+            keywords->count < KEYWORDS_MAX - 2)
+            add(keywords, option->keyword, option->val);
+    add(keywords, "client_encoding", "UTF8");
+}
+
+// A password with a bare '@', '/' or '?' in it makes libpq take a part of it for a host or port, and name that in its message.
+// What comes after a first '/' or before a last '@' of the authority is looked at for that; RFC 3986 section 3.2 is on our side.
+static bool password_spills(const char *url) {
+    const char *start = strstr(url, "://");
+    if (!start)
+        return false;
+    start += 3;
+    size_t authority = strcspn(start, "/?");
+    size_t path = strcspn(start, "?");
+    const char *first = memchr(start, '@', path);
+    return first && (first >= start + authority || memchr(first + 1, '@', (size_t)(start + path - first - 1)));
+}
+
+// libpq's message in one line, without the SQLSTATE that verbosity adds, without the place in the server's source, and without the
+// password, should a server ever repeat it.
+static void connect_message(const char *raw, const PQconninfoOption *given, struct text *message, char sqlstate[6]) {
+    const char *password = value_of(given, "password");
+    static const char *const public[] = {"user", "dbname", "host"};
+    for (size_t i = 0; password && i < sizeof(public) / sizeof(public[0]); i++)
+        if (value_of(given, public[i]) && !strcmp(value_of(given, public[i]), password))
+            password = NULL; // also a public word: hiding it would hide what is wrong
+    size_t hidden = password ? strlen(password) : 0;
+    for (const char *p = raw; *p;) {
+        if (!strncmp(p, "\nLOCATION:", 10)) {
+            p += 1 + strcspn(p + 1, "\n");
+        } else if (!strncmp(p, ":  ", 3) && strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && p[8] == ':') {
+            text_copy(sqlstate, 6, (struct view){p + 3, 5});
+            text_append(message, ":");
+            p += 9;
+        } else if (hidden && !strncmp(p, password, hidden)) {
+            text_append(message, "***");
+            p += hidden;
+        } else {
+            text_append_char(message, *p == '\n' ? ' ' : *p);
+            p++;
+        }
+    }
+}
+
+static bool connect_failed(PGconn *conn, const PQconninfoOption *given, struct error *err) {
+    char sqlstate[6] = "";
+    cleanup_text struct text message = TEXT(4096);
+    connect_message(PQerrorMessage(conn), given, &message, sqlstate);
+    enum error_code code = *sqlstate ? code_of(sqlstate, false) : ERROR_DATABASE_UNAVAILABLE;
+    if (PQconnectionNeedsPassword(conn) || !strcmp(sqlstate, "42501"))
+        code = ERROR_DATABASE_REFUSED;
+    else if (code == ERROR_MIGRATION_FAILED)
+        code = ERROR_DATABASE_UNAVAILABLE;
+    struct view line = view_trim(view_of(text_string(&message)));
+    error_set(err, code, "cannot connect to the database: %.*s", (int)line.length, line.data);
+    text_copy(err->sqlstate, sizeof(err->sqlstate), view_of(sqlstate));
+    return false;
+}
+
+static bool connect_wait(PGconn *conn, const struct postgres_options *options, uint64_t deadline,
+                         const PQconninfoOption *given, struct error *err) {
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    while (status != PGRES_POLLING_OK) {
+        if (status == PGRES_POLLING_FAILED)
+            return connect_failed(conn, given, err);
+        if (options->stop && atomic_load(options->stop))
+            return error_set(err, ERROR_SHUTTING_DOWN, "shutting down while connecting to the database");
+        uint64_t now = clock_ms();
+        if (now >= deadline)
+            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "cannot connect to the database: no answer in time");
+        uint64_t left = deadline - now;
+        struct pollfd fd = {.fd = PQsocket(conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        int ready = poll(&fd, 1, left < STOP_CHECK_MS ? (int)left : STOP_CHECK_MS);
+        if (ready < 0 && errno != EINTR)
+            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "cannot connect to the database: poll: %m");
+        if (ready > 0)
+            status = PQconnectPoll(conn);
+    }
+    return true;
+}
+
+static void drop_notice(void *context, const PGresult *notice) {
+    (void)context, (void)notice;
+}
+
+static bool open_with(const struct postgres_options *options, const PQconninfoOption *given,
+                      struct postgres **ret_postgres, struct error *err) {
+    struct keywords keywords = {.count = 0};
+    merge(&keywords, given, options->application_name ? options->application_name : "pawl");
+    uint64_t timeout_s = 0;
+    if (!text_to_u64(view_of(value_of(given, "connect_timeout")), 3600, &timeout_s) || timeout_s == 0)
+        timeout_s = options->connect_timeout_s ? options->connect_timeout_s : 10;
+    cleanup_postgres struct postgres *postgres = memory_alloc(sizeof(*postgres));
+    postgres->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (postgres->wake < 0)
+        return error_set(err, ERROR_INTERNAL, "eventfd: %m");
+    uint64_t deadline = clock_ms() + timeout_s * 1000;
+    postgres->conn = PQconnectStartParams(keywords.names, keywords.values, 0);
+    if (!postgres->conn)
+        return error_set(err, ERROR_INTERNAL, "libpq has no memory");
+    PQsetNoticeReceiver(postgres->conn, drop_notice, NULL);
+    PQsetErrorVerbosity(postgres->conn, PQERRORS_VERBOSE); // the only way to the SQLSTATE of a refused connection
+    if (PQstatus(postgres->conn) == CONNECTION_BAD)
+        return connect_failed(postgres->conn, given, err);
+    if (!connect_wait(postgres->conn, options, deadline, given, err))
+        return false;
+    PQsetErrorVerbosity(postgres->conn, PQERRORS_DEFAULT);
+    if (PQsetnonblocking(postgres->conn, 1) != 0 || !PQenterPipelineMode(postgres->conn))
+        return broken(postgres, err);
+    *ret_postgres = postgres;
+    postgres = NULL;
+    return true;
+}
+
+bool postgres_open(const struct postgres_options *options, struct postgres **ret_postgres, struct error *err) {
+    if (password_spills(options->url))
+        return error_set(err, ERROR_CONFIGURATION,
+                         "the database URL has an '@' in an odd place: percent-encode '@', '/' and '?' in the password "
+                         "(%%40, %%2F, %%3F)");
+    // libpq's own message may quote the string, so it is not passed on.
+    PQconninfoOption *given = PQconninfoParse(options->url, NULL);
+    if (!given)
+        return error_set(err, ERROR_CONFIGURATION,
+                         "the database URL is neither a postgresql:// URI nor a keyword=value string");
+    bool opened = open_with(options, given, ret_postgres, err);
+    for (PQconninfoOption *option = given; option->keyword; option++)
+        if (option->val)
+            memory_wipe(option->val, strlen(option->val));
+    PQconninfoFree(given);
+    return opened;
+}
+
+void postgres_close(struct postgres *postgres) {
+    if (!postgres)
+        return;
+    PQfinish(postgres->conn);
+    if (postgres->wake >= 0)
+        close(postgres->wake);
+    memory_cleanup(&postgres);
+}
+
+int postgres_backend_pid(const struct postgres *postgres) {
+    return PQbackendPID(postgres->conn);
+}
+
+int postgres_server_version(const struct postgres *postgres) {
+    return PQserverVersion(postgres->conn);
+}
+
+// Nobody sends anything to an idle session that did not LISTEN, except the news of its end.
+bool postgres_alive(struct postgres *postgres) {
+    struct pollfd fd = {.fd = PQsocket(postgres->conn), .events = POLLIN};
+    return PQstatus(postgres->conn) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
+}
+
+uint64_t postgres_round_trips(const struct postgres *postgres) {
+    return postgres->round_trips;
+}
+
+// ---- waiting and cancelling --------------------------------------------------------------------------------------------
+
+void postgres_cancel(struct postgres *postgres) {
+    atomic_store(&postgres->cancelled, true);
+    uint64_t one = 1;
+    if (write(postgres->wake, &one, sizeof(one)) < 0) // full: it is awake already
+        return;
+}
+
+void postgres_uncancel(struct postgres *postgres) {
+    atomic_store(&postgres->cancelled, false);
+    uint64_t any;
+    if (read(postgres->wake, &any, sizeof(any)) < 0) // empty: nobody had cancelled
+        return;
+}
+
+// The thread that waits sends the cancel itself: so the handle needs no lock, and a cancel that meets no statement is repeated for
+// the next one.
+static void send_cancel(struct postgres *postgres) {
+    PGcancel *cancel = PQgetCancel(postgres->conn);
+    char reason[256];
+    if (cancel && !PQcancel(cancel, reason, sizeof(reason)))
+        atomic_store(&postgres->cancelled, true); // not delivered: it is sent again, and in the end we leave
+    PQfreeCancel(cancel);
+}
+
+static bool wait_socket(struct postgres *postgres, short events, struct error *err) {
+    if (postgres->asked && (events & POLLIN)) {
+        postgres->round_trips++;
+        postgres->asked = false;
+    }
+    uint64_t cancelled_at = 0;
+    for (;;) {
+        if (atomic_load(&postgres->cancelled)) {
+            if (!cancelled_at)
+                cancelled_at = clock_ms();
+            if (clock_ms() - cancelled_at > CANCEL_PATIENCE_MS)
+                return error_set(err, ERROR_SHUTTING_DOWN, "shutting down; the server did not answer to the cancel");
+            send_cancel(postgres);
+        }
+        struct pollfd fds[] = {{.fd = PQsocket(postgres->conn), .events = events},
+                               {.fd = cancelled_at ? -1 : postgres->wake, .events = POLLIN}};
+        int ready = poll(fds, 2, cancelled_at ? INSIST_MS : -1);
+        if (ready < 0 && errno != EINTR)
+            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "poll: %m");
+        if (ready > 0 && fds[0].revents)
+            return true;
+    }
+}
+
+static bool pump(struct postgres *postgres, bool writing, struct error *err) {
+    if (!wait_socket(postgres, (short)(POLLIN | (writing ? POLLOUT : 0)), err))
+        return false;
+    return PQconsumeInput(postgres->conn) || broken(postgres, err);
+}
+
+// Until the next result can be taken without blocking. Sends what is queued and drains what comes at the same time, so that two full
+// socket buffers never wait for each other.
+static bool wait_result(struct postgres *postgres, struct error *err) {
+    while (PQisBusy(postgres->conn)) {
+        if (postgres->unflushed && !postgres_flush(postgres, err))
+            return false;
+        int left = PQflush(postgres->conn);
+        if (left < 0)
+            return broken(postgres, err);
+        if (!pump(postgres, left > 0, err))
+            return false;
+    }
+    return true;
+}
+
+// ---- many commands ahead -----------------------------------------------------------------------------------------------
+
+bool postgres_send(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                   struct error *err) {
+    if (!PQsendQueryParams(postgres->conn, sql, (int)count, NULL, values, NULL, NULL, 0))
+        return broken(postgres, err);
+    postgres->unflushed = postgres->asked = true;
+    return true;
+}
+
+bool postgres_sync(struct postgres *postgres, struct error *err) {
+    if (!PQpipelineSync(postgres->conn))
+        return broken(postgres, err);
+    postgres->unflushed = false;
+    postgres->asked = true;
+    return true;
+}
+
+bool postgres_flush(struct postgres *postgres, struct error *err) {
+    if (!PQsendFlushRequest(postgres->conn) || PQflush(postgres->conn) < 0)
+        return broken(postgres, err);
+    postgres->unflushed = false;
+    return true;
+}
+
+// A FATAL error is the last word of a connection, even though libpq notices only later.
+static enum postgres_answer refusal(struct postgres *postgres, const PGresult *result, struct error *err) {
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    server_error(postgres, result, err);
+    bool gone = PQstatus(postgres->conn) == CONNECTION_BAD || !severity || strcmp(severity, "ERROR") != 0;
+    return gone ? POSTGRES_BROKEN : POSTGRES_REFUSED;
+}
+
+enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
+    enum postgres_answer answer = POSTGRES_DONE;
+    PGresult *last = NULL;
+    if (!ret_rows)
+        PQsetSingleRowMode(postgres->conn); // refused where there is nothing to be single: that is fine
+    for (;;) {
+        if (!wait_result(postgres, err)) {
+            answer = POSTGRES_BROKEN;
+            break;
+        }
+        PGresult *result = PQgetResult(postgres->conn);
+        if (!result)
+            break;
+        ExecStatusType status = PQresultStatus(result);
+        PQclear(last);
+        last = result;
+        if (status == PGRES_PIPELINE_SYNC) {
+            answer = POSTGRES_SYNCED;
+            break;
+        }
+        if (status == PGRES_PIPELINE_ABORTED)
+            answer = POSTGRES_SKIPPED;
+        else if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
+            answer = refusal(postgres, result, err);
+        else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+            error_set(err, ERROR_MIGRATION_FAILED, "a COPY through the client was not recognised as one");
+            answer = POSTGRES_BROKEN;
+        }
+        if (answer == POSTGRES_BROKEN)
+            break;
+    }
+    if (answer == POSTGRES_DONE && !last) {
+        error_set(err, ERROR_INTERNAL, "waited for an answer to nothing");
+        return POSTGRES_BROKEN;
+    }
+    if (answer == POSTGRES_DONE && ret_rows)
+        *ret_rows = (struct postgres_rows *)last;
+    else
+        PQclear(last);
+    return answer;
+}
+
+unsigned postgres_position(const struct postgres *postgres) {
+    return postgres->position;
+}
+
+bool postgres_in_transaction(const struct postgres *postgres) {
+    PGTransactionStatusType status = PQtransactionStatus(postgres->conn);
+    return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
+
+// ---- one command at a time ---------------------------------------------------------------------------------------------
+
+bool postgres_query(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                    struct postgres_rows **ret_rows, struct error *err) {
+    if (!postgres_send(postgres, sql, values, count, err) || !postgres_sync(postgres, err))
+        return false;
+    cleanup_rows struct postgres_rows *rows = NULL;
+    enum postgres_answer answer = postgres_receive(postgres, &rows, err);
+    if (answer == POSTGRES_BROKEN)
+        return false;
+    struct error late = {0};
+    enum postgres_answer end = postgres_receive(postgres, NULL, &late);
+    if (answer == POSTGRES_DONE && end != POSTGRES_SYNCED) // a deferred constraint speaks up at the implicit commit
+        *err = late;
+    if (end == POSTGRES_REFUSED && postgres_receive(postgres, NULL, &late) != POSTGRES_SYNCED)
+        *err = late;
+    if (answer != POSTGRES_DONE || end != POSTGRES_SYNCED)
+        return false;
+    *ret_rows = rows;
+    rows = NULL;
+    return true;
+}
+
+bool postgres_execute(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                      struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    return postgres_query(postgres, sql, values, count, &rows, err);
+}
+
+void postgres_rows_free(struct postgres_rows *rows) {
+    PQclear((PGresult *)rows);
+}
+
+size_t postgres_row_count(const struct postgres_rows *rows) {
+    return (size_t)PQntuples((const PGresult *)rows);
+}
+
+const char *postgres_value(const struct postgres_rows *rows, size_t row, size_t column) {
+    const PGresult *result = (const PGresult *)rows;
+    return PQgetisnull(result, (int)row, (int)column) ? NULL : PQgetvalue(result, (int)row, (int)column);
+}
+
+const char *postgres_tag(const struct postgres_rows *rows) {
+    return PQcmdStatus((PGresult *)rows);
+}
+
+// ---- COPY --------------------------------------------------------------------------------------------------------------
+
+static bool flush_all(struct postgres *postgres, struct error *err) {
+    int left;
+    while ((left = PQflush(postgres->conn)) > 0)
+        if (!pump(postgres, true, err))
+            return false;
+    return left == 0 || broken(postgres, err);
+}
+
+// An error of the server during the data shows only at its end: until then it reads on and throws the data away.
+static bool put_data(struct postgres *postgres, struct view data, struct error *err) {
+    while (data.length > 0) {
+        size_t chunk = data.length < COPY_CHUNK ? data.length : COPY_CHUNK;
+        int put = PQputCopyData(postgres->conn, data.data, (int)chunk);
+        if (put < 0)
+            return broken(postgres, err);
+        if (put > 0) {
+            data.data += chunk;
+            data.length -= chunk;
+        }
+        if (!flush_all(postgres, err))
+            return false;
+    }
+    if (PQputCopyEnd(postgres->conn, NULL) < 0)
+        return broken(postgres, err);
+    postgres->asked = true;
+    return true;
+}
+
+static bool drop_data(struct postgres *postgres, struct error *err) {
+    for (;;) {
+        char *line = NULL;
+        int got = PQgetCopyData(postgres->conn, &line, 1);
+        PQfreemem(line);
+        if (got < 0)
+            return true; // the end, or an error that the next result tells
+        if (got == 0 && !pump(postgres, false, err))
+            return false;
+    }
+}
+
+static bool copy_results(struct postgres *postgres, struct view data, struct error *err) {
+    bool done = true;
+    for (;;) {
+        if (!wait_result(postgres, err))
+            return false;
+        PGresult *result = PQgetResult(postgres->conn);
+        if (!result)
+            return done;
+        ExecStatusType status = PQresultStatus(result);
+        bool alive = true;
+        if (status == PGRES_COPY_IN)
+            alive = put_data(postgres, data, err);
+        else if (status == PGRES_COPY_OUT)
+            alive = drop_data(postgres, err);
+        else if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
+            done = server_error(postgres, result, err);
+        PQclear(result);
+        if (!alive)
+            return false;
+    }
+}
+
+bool postgres_copy(struct postgres *postgres, struct view sql, struct view data, struct error *err) {
+    cleanup_text struct text command = TEXT(SIZE_MAX / 2);
+    text_append_view(&command, sql);
+    if (!PQexitPipelineMode(postgres->conn) || !PQsendQuery(postgres->conn, text_string(&command)))
+        return broken(postgres, err);
+    postgres->asked = true;
+    bool done = copy_results(postgres, data, err);
+    if (PQstatus(postgres->conn) == CONNECTION_OK && !PQenterPipelineMode(postgres->conn) && done)
+        return broken(postgres, err);
+    return done;
+}
