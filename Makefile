@@ -48,6 +48,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*/*_test.c))
 E2E_TESTS := $(wildcard tests/e2e/*.t)
 HOUSE_TESTS := $(wildcard tests/house/*.t)
+INFRA_TESTS := $(wildcard tests/infra/*.t)
 LOCALCLOUD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/localcloud/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/fuzz/standalone.c,$(wildcard tests/fuzz/*.c)))
 
@@ -83,7 +84,7 @@ deps: ## install what building and testing need (Debian packages; sudo when not 
 build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
 test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
 	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
-	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(E2E_TESTS)
+	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(E2E_TESTS)
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
 

@@ -1,0 +1,122 @@
+# The Cloud Run service. Two locks on one door: IAM lets only the push account (and readers) in, and the worker verifies the token itself.
+
+locals {
+  # By names of worker/options.def. The release and its build time are not here: they are baked into the image.
+  settings = {
+    PAWL_TARGET            = var.target
+    PAWL_AUDIENCE          = local.audience
+    PAWL_CALLERS           = google_service_account.push.email
+    PAWL_READERS           = join(",", concat([google_service_account.publisher.email], var.readers))
+    PAWL_LOCK_WAIT         = "${var.ack_deadline - 30}s" # answer before Pub/Sub hangs up
+    PAWL_LOCK_TIMEOUT      = var.lock_timeout
+    PAWL_LOG_LEVEL         = var.log_level
+    PAWL_DEAD_LETTER_TOPIC = google_pubsub_topic.dead.id
+    PAWL_RESULT_TOPIC      = google_pubsub_topic.results.id
+    GOOGLE_CLOUD_PROJECT   = var.project
+  }
+}
+
+resource "google_cloud_run_v2_service" "pawl" {
+  project              = var.project
+  location             = var.region
+  name                 = var.name
+  description          = "Migrates PostgreSQL when Pub/Sub says so"
+  labels               = local.labels
+  ingress              = var.ingress
+  invoker_iam_disabled = false
+  custom_audiences     = [local.audience]
+  deletion_protection  = var.deletion_protection
+  template {
+    service_account                  = google_service_account.worker.email
+    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+    max_instance_request_concurrency = var.concurrency
+    timeout                          = "3600s" # not what ends a run: Pub/Sub hangs up at the ack deadline, and the run goes on
+    labels                           = local.labels
+    scaling {
+      min_instance_count = 0
+      max_instance_count = var.max_instances
+    }
+    dynamic "volumes" {
+      for_each = var.cloud_sql != null && var.network == null ? [google_sql_database_instance.pawl[0].connection_name] : []
+      content {
+        name = "cloudsql"
+        cloud_sql_instance {
+          instances = [volumes.value]
+        }
+      }
+    }
+    dynamic "vpc_access" {
+      for_each = var.network == null ? [] : [var.network]
+      content {
+        egress = "PRIVATE_RANGES_ONLY"
+        network_interfaces {
+          network    = vpc_access.value.network
+          subnetwork = vpc_access.value.subnetwork
+        }
+      }
+    }
+    containers {
+      image = var.image
+      ports {
+        container_port = 8080
+      }
+      dynamic "env" {
+        for_each = local.settings
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+      env {
+        name = "DATABASE_URL"
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.database_url.secret_id
+            version = "latest"
+          }
+        }
+      }
+      resources {
+        cpu_idle          = false # a run outlives the hang-up of its client, and needs the processor then
+        startup_cpu_boost = true
+        limits = {
+          cpu    = "1"
+          memory = var.memory
+        }
+      }
+      startup_probe {
+        period_seconds    = 1
+        timeout_seconds   = 1
+        failure_threshold = 30
+        http_get {
+          path = "/health"
+        }
+      }
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
+        http_get {
+          path = "/health"
+        }
+      }
+      dynamic "volume_mounts" {
+        for_each = var.cloud_sql != null && var.network == null ? ["/cloudsql"] : []
+        content {
+          name       = "cloudsql"
+          mount_path = volume_mounts.value
+        }
+      }
+    }
+  }
+  lifecycle {
+    ignore_changes = [template[0].containers[0].image, client, client_version] # the pipeline's
+  }
+  # The revision does not start before it may read its secret.
+  depends_on = [
+    google_project_service.api,
+    google_secret_manager_secret_version.database_url,
+    google_secret_manager_secret_iam_member.worker_database_url,
+    google_project_iam_member.worker_cloud_sql,
+  ]
+}
