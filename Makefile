@@ -60,7 +60,7 @@ $(BUILD)/libworker.a: $(ROOM_OBJECTS)
 $(BUILD)/pawl: $(BUILD)/worker/main.o $(ROOM_OBJECTS)
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/localcloud: $(LOCALCLOUD_OBJECTS) $(BUILD)/libworker.a
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(CC) $(LDFLAGS) $^ -l:libevent_extra.a $(LDLIBS) -o $@
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libworker.a
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 # A fuzzer is linked to libFuzzer by VARIANT=fuzz and to a plain main that replays its corpus by every other variant.
