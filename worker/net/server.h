@@ -1,6 +1,7 @@
 // The HTTP/1.1 server: an event loop (libevent) with a strict parser (http_parser), and a small pool of threads for handlers.
-// Only server.c sees either library. It refuses what is malformed or ambiguous, bounds every size and time, and never lets
-// a slow client keep a good one out. Source: RFC 9110, RFC 9112; Cloud Run container contract.
+// It refuses what is malformed or ambiguous, bounds every size and time, and never lets a slow client keep a good one out.
+// This is the door; its family are the files server_*: only server_loop.c sees libevent, only server_request.c sees http_parser.
+// Source: RFC 9110, RFC 9112; Cloud Run container contract.
 #pragma once
 #include "base/error.h"
 #include "base/text.h"
@@ -15,6 +16,7 @@ struct server_limits {
     unsigned body_ms;     // whole body, default 20 s
     unsigned idle_ms;     // keep-alive, default 15 s
     unsigned write_ms;    // a client that does not read its answer, default 10 s
+    unsigned threads;     // of the pool, started when needed; default 16
 };
 extern const struct server_limits server_limits_default;
 
@@ -25,7 +27,8 @@ struct server_answer {
     unsigned retry_after;     // seconds; 0 = no Retry-After field
 };
 
-// All routes but `quick` ones run on a pool thread; quick ones on the loop (they must not block).
+// All routes but `quick` ones run on a pool thread (admit too); quick ones on the loop (they must not block). A GET route
+// answers HEAD as well. What is not answered by `handle` is answered here, and the connection is closed after it.
 struct server_route {
     const char *method; // exact
     const char *path;   // exact path without query
@@ -42,11 +45,12 @@ bool server_new(const char *address, uint16_t port, const struct server_limits *
                 const struct server_route *routes, size_t route_count, void *context, struct server **ret_server,
                 struct error *err);
 uint16_t server_port(const struct server *server);
-bool server_run(struct server *server, struct error *err); // returns after server_stop() and the last answer
+bool server_run(struct server *server, struct error *err); // returns after server_drain() and the last answer
 // Stop accepting at once, close idle connections, answer what is in flight with Connection: close, then server_run returns.
-// Async-signal-unsafe; callable from any thread.
+// A request that is not complete 2 s later is answered with ERROR_SHUTTING_DOWN. Async-signal-unsafe; callable from any thread,
+// before server_run too, and again.
 void server_drain(struct server *server);
-void server_free(struct server *server);
+void server_free(struct server *server); // NULL is fine; not while server_run runs
 
 // The request. Views live as long as the exchange. Header names match without case; NULL data = absent.
 struct view server_method(const struct server_exchange *exchange);
@@ -55,7 +59,8 @@ struct view server_query(const struct server_exchange *exchange);
 struct view server_header(const struct server_exchange *exchange, const char *name);
 unsigned server_header_count(const struct server_exchange *exchange, const char *name);
 struct view server_body(const struct server_exchange *exchange);
-bool server_client_gone(const struct server_exchange *exchange); // thread-safe
+// The peer has closed, half-closed or reset the connection while the exchange was at work. Thread-safe.
+bool server_client_gone(const struct server_exchange *exchange);
 // A slot for the handler, kept from admit to handle; freed with free() when the exchange ends.
 void server_set_note(struct server_exchange *exchange, void *note);
 void *server_note(const struct server_exchange *exchange);
