@@ -1,0 +1,150 @@
+// Requests that must be refused, with the status. Both the parser alone and the server on a socket are tested with them.
+#pragma once
+#include <stddef.h>
+
+struct refused_request {
+    const char *what;
+    const char *bytes;
+    size_t length;
+    int status;
+};
+#define REFUSED(status, what, bytes)                                                                                   \
+    { (what), (bytes), sizeof(bytes) - 1, (status) }
+#define POST "POST /open HTTP/1.1\r\nHost: a\r\n"
+#define GET "GET /health HTTP/1.1\r\nHost: a\r\n"
+
+static const struct refused_request refused_requests[] = {
+    // length of the body
+    REFUSED(400, "two equal Content-Length", POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+    REFUSED(400, "two different Content-Length", POST "Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello"),
+    REFUSED(400, "two Content-Length in other case", POST "Content-Length: 5\r\ncontent-length: 5\r\n\r\nhello"),
+    REFUSED(400, "a list as Content-Length", POST "Content-Length: 5, 5\r\n\r\nhello"),
+    REFUSED(400, "Content-Length with letters", POST "Content-Length: 5abc\r\n\r\nhello"),
+    REFUSED(400, "Content-Length with plus", POST "Content-Length: +5\r\n\r\nhello"),
+    REFUSED(400, "Content-Length in hexadecimal", POST "Content-Length: 0x5\r\n\r\nhello"),
+    REFUSED(400, "negative Content-Length", POST "Content-Length: -1\r\n\r\nhello"),
+    REFUSED(400, "Content-Length with a space inside", POST "Content-Length: 5 0\r\n\r\nhello"),
+    REFUSED(400, "Content-Length with a point", POST "Content-Length: 5.0\r\n\r\nhello"),
+    REFUSED(400, "Content-Length in quotes", POST "Content-Length: \"5\"\r\n\r\nhello"),
+    REFUSED(400, "empty Content-Length", POST "Content-Length:\r\n\r\nhello"),
+    REFUSED(400, "Content-Length of 2^64", POST "Content-Length: 18446744073709551616\r\n\r\nhello"),
+    REFUSED(400, "Content-Length of 2^64 + 5", POST "Content-Length: 18446744073709551621\r\n\r\nhello"),
+    REFUSED(413, "Content-Length just above the limit", POST "Content-Length: 1048577\r\n\r\nhello"),
+    REFUSED(413, "Content-Length of 2^63", POST "Content-Length: 9223372036854775808\r\n\r\nhello"),
+    REFUSED(400, "Content-Length, then chunked",
+            POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "chunked, then Content-Length",
+            POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "Content-Length with an unknown coding",
+            POST "Transfer-Encoding: x\r\nContent-Length: 5\r\n\r\nhello"),
+    // transfer codings
+    REFUSED(400, "two Transfer-Encoding",
+            POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "identity after chunked",
+            POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+    REFUSED(501, "stacked codings", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "chunked twice", POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "chunked after a comma", POST "Transfer-Encoding: , chunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "chunked not last", POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "an unknown coding", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "chunked with a parameter", POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "the identity coding", POST "Transfer-Encoding: identity\r\n\r\nhello"),
+    REFUSED(400, "an empty coding", POST "Transfer-Encoding:\r\n\r\n0\r\n\r\n"),
+    REFUSED(400, "a vertical tab before the coding", POST "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n"),
+    REFUSED(415, "a content encoding", POST "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello"),
+    REFUSED(415, "a second content encoding", POST "Content-Encoding: identity\r\nContent-Encoding: br\r\n\r\n"),
+    // lines
+    REFUSED(400, "a folded line", POST "A: b\r\n c\r\n\r\n"),
+    REFUSED(400, "a line folded by a tab", POST "A: b\r\n\tc\r\n\r\n"),
+    REFUSED(400, "a folded first line", "GET /health HTTP/1.1\r\n Host: a\r\n\r\n"),
+    REFUSED(400, "a space before the colon", POST "Content-Length : 5\r\n\r\nhello"),
+    REFUSED(400, "a tab before the colon", POST "Content-Length\t: 5\r\n\r\nhello"),
+    REFUSED(400, "a space inside a name", POST "Con tent: 5\r\n\r\n"),
+    REFUSED(400, "a line without a colon", POST "Nothing\r\n\r\n"),
+    REFUSED(400, "a line without a name", POST ": 5\r\n\r\n"),
+    REFUSED(400, "a bare CR in a value", POST "A: b\rc\r\n\r\n"),
+    REFUSED(400, "a bare CR that hides a field", POST "A: b\rContent-Length: 5\r\n\r\nhello"),
+    REFUSED(400, "a CR before the CR LF", POST "A: b\r\r\n\r\n"),
+    REFUSED(400, "a bare CR in a name", POST "A\rB: c\r\n\r\n"),
+    REFUSED(400, "a bare LF after a value", POST "A: b\nC: d\r\n\r\n"),
+    REFUSED(400, "a bare LF after the request line", "GET /health HTTP/1.1\nHost: a\r\n\r\n"),
+    REFUSED(400, "a bare LF as the end", POST "A: b\r\n\n"),
+    REFUSED(400, "a bare CR as the end", POST "A: b\r\n\rX"),
+    REFUSED(400, "two empty lines before the request line", "\r\n\r\n" GET "\r\n"),
+    REFUSED(400, "an LF before the request line", "\n" GET "\r\n"),
+    REFUSED(400, "a space before the request line", " " GET "\r\n"),
+    // bytes
+    REFUSED(400, "NUL in a name", POST "A\0B: c\r\n\r\n"),
+    REFUSED(400, "a byte above 127 in a name", POST "A\xc3\xa9: c\r\n\r\n"),
+    REFUSED(400, "a separator in a name", POST "A(b): c\r\n\r\n"),
+    REFUSED(400, "NUL in a value", POST "A: b\0c\r\n\r\n"),
+    REFUSED(400, "NUL after a token", POST "Authorization: Bearer good\0evil\r\n\r\n"),
+    REFUSED(400, "a control byte in a value", POST "A: b\x01\r\n\r\n"),
+    REFUSED(400, "DEL in a value", POST "A: b\x7f\r\n\r\n"),
+    REFUSED(400, "a byte above 127 in Authorization", POST "Authorization: Bearer good\xff\r\n\r\n"),
+    REFUSED(400, "the same in another case", POST "AUTHORIZATION: Bearer \x80good\r\n\r\n"),
+    // Host
+    REFUSED(400, "no Host", "GET /health HTTP/1.1\r\nA: b\r\n\r\n"),
+    REFUSED(400, "no field at all", "GET /health HTTP/1.1\r\n\r\n"),
+    REFUSED(400, "two Host", GET "Host: b\r\n\r\n"),
+    REFUSED(400, "the same Host twice", GET "host: a\r\n\r\n"),
+    REFUSED(400, "an empty Host", "GET /health HTTP/1.1\r\nHost:\r\n\r\n"),
+    REFUSED(400, "two hosts in one Host", "GET /health HTTP/1.1\r\nHost: a b\r\n\r\n"),
+    REFUSED(400, "a user in Host", "GET /health HTTP/1.1\r\nHost: me@a\r\n\r\n"),
+    REFUSED(400, "a path in Host", "GET /health HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+    REFUSED(400, "a byte above 127 in Host", "GET /health HTTP/1.1\r\nHost: a\xff\r\n\r\n"),
+    // request line
+    REFUSED(400, "a method in lower case", "get /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a method in mixed case", "Get /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "an unknown method", "FETCH /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a method with a tail", "GETS /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "no method", " /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "two spaces before the target", "GET  /health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "two spaces after the target", "GET /health  HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a tab before the target", "GET\t/health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a space at the end", "GET /health HTTP/1.1 \r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a space in the target", "GET /health more HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a byte above 127 in the target", "GET /health\xff HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "NUL in the target", "GET /health\0 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a fragment", "GET /health#a HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a target without a slash", "GET health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "the whole server as target", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "another scheme", "GET ftp://a/health HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "HTTP/0.9", "GET /health\r\n"),
+    REFUSED(505, "HTTP/1.0", "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"),
+    REFUSED(505, "HTTP/1.2", "GET /health HTTP/1.2\r\nHost: a\r\n\r\n"),
+    REFUSED(505, "HTTP/9.9", "GET /health HTTP/9.9\r\nHost: a\r\n\r\n"),
+    REFUSED(505, "the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    REFUSED(400, "a version in lower case", "GET /health http/1.1\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a version with more digits", "GET /health HTTP/1.10\r\nHost: a\r\n\r\n"),
+    REFUSED(400, "a TLS greeting", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+// chunks
+#define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
+    REFUSED(400, "a chunk without size", CHUNKED "\r\n\r\n"),
+    REFUSED(400, "a chunk size that is no number", CHUNKED "G\r\n"),
+    REFUSED(400, "a chunk size with a sign", CHUNKED "+5\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a negative chunk size", CHUNKED "-5\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a chunk size with 0x", CHUNKED "0x5\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a space before a chunk size", CHUNKED " 5\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a space after a chunk size", CHUNKED "5 \r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a chunk size with an underscore", CHUNKED "5_0\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a chunk size of too many digits", CHUNKED "00000000000000005\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a chunk size ended by LF", CHUNKED "5\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a chunk size ended by CR", CHUNKED "5\rhello\r\n0\r\n\r\n"),
+    REFUSED(400, "chunk data longer than its size", CHUNKED "5\r\nhello!\r\n0\r\n\r\n"),
+    REFUSED(400, "chunk data ended by LF", CHUNKED "5\r\nhello\n0\r\n\r\n"),
+    REFUSED(400, "chunk data ended by other bytes", CHUNKED "5\r\nhelloXX0\r\n\r\n"),
+    REFUSED(400, "LF in a chunk extension", CHUNKED "5;a=b\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "NUL in a chunk extension", CHUNKED "5;a=\0\r\nhello\r\n0\r\n\r\n"),
+    REFUSED(400, "a bad trailer", CHUNKED "0\r\nA b\r\n\r\n"),
+    REFUSED(400, "a trailer ended by LF", CHUNKED "0\r\nA: b\n\r\n"),
+    REFUSED(413, "a chunk above the limit", CHUNKED "100001\r\n"),
+    REFUSED(413, "a chunk of 2^64 - 1", CHUNKED "FFFFFFFFFFFFFFFF\r\n"),
+    REFUSED(413, "chunks above the limit together", CHUNKED "1\r\na\r\n100000\r\n"),
+#undef CHUNKED
+};
+#undef POST
+#undef GET
+#define REFUSED_REQUESTS (sizeof refused_requests / sizeof refused_requests[0])
