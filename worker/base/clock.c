@@ -96,6 +96,13 @@ static bool take_fraction(struct view *text, int *ret_ms) {
     return true;
 }
 
+// UTC only: Z, or +00:00 as the attributes of a dead letter have it.
+static bool take_utc(struct view *text) {
+    int zero;
+    return take_char(text, 'Z') || (take_char(text, '+') && take_number(text, 2, 0, 0, &zero) && take_char(text, ':') &&
+                                    take_number(text, 2, 0, 0, &zero));
+}
+
 static bool is_leap(int year) {
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
@@ -108,7 +115,7 @@ bool clock_parse(const char *text, int64_t *ret_unix_ms) {
         !take_char(&rest, '-') || !take_number(&rest, 2, 1, 31, &day) || !take_char(&rest, 'T') ||
         !take_number(&rest, 2, 0, 23, &hour) || !take_char(&rest, ':') || !take_number(&rest, 2, 0, 59, &minute) ||
         !take_char(&rest, ':') || !take_number(&rest, 2, 0, 59, &second) || !take_fraction(&rest, &ms) ||
-        !take_char(&rest, 'Z') || rest.length > 0)
+        !take_utc(&rest) || rest.length > 0)
         return false;
     if (day > month_days[month - 1] + (month == 2 && is_leap(year)))
         return false;

@@ -1,0 +1,223 @@
+// One table of keys reads both forms of a request. To add a key: a member of `struct request` and a row in `keys` (and a check, where
+// none serves yet).
+#include "push/request.h"
+
+#include "base/json.h"
+
+#include <string.h>
+
+// What is read, before it is handed out: the action is still a word.
+struct draft {
+    struct request request;
+    const char *action;
+};
+
+struct key {
+    const char *name;
+    // Whether the value fits; may narrow it to its canonical spelling. NULL: a later version brings this key.
+    bool (*fits)(const struct key *key, struct view *value);
+    size_t place;      // of a string in struct draft
+    size_t max;        // bytes
+    const char *shape; // what would have been right
+    bool number;       // may also be a JSON number
+    const char *later; // a value that a later version brings
+};
+
+// ---- what fits -----------------------------------------------------------------------------------------------------
+
+static bool is_name(const struct key *key, struct view *value) {
+    for (size_t i = 0; i < value->length; i++) {
+        char c = value->data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+            return false;
+    }
+    return value->length > 0 && value->length <= key->max;
+}
+
+static bool is_version(const struct key *key, struct view *value) {
+    for (size_t i = 0; i < value->length; i++) {
+        if (value->data[i] < '0' || value->data[i] > '9')
+            return false;
+    }
+    if (value->length == 0 || value->length > key->max)
+        return false;
+    while (value->length > 1 && value->data[0] == '0')
+        *value = (struct view){value->data + 1, value->length - 1};
+    return true;
+}
+
+// An empty remark is what a pipeline sends whose form was left blank.
+static bool is_remark(const struct key *key, struct view *value) {
+    uint32_t character;
+    for (size_t at = 0, step; at < value->length; at += step) {
+        step = text_utf8((struct view){value->data + at, value->length - at}, &character);
+        if (step == 0 || text_is_control(character))
+            return false;
+    }
+    return value->length <= key->max;
+}
+
+static bool is_text(const struct key *key, struct view *value) {
+    return value->length > 0 && is_remark(key, value);
+}
+
+static bool is_action(const struct key *key, struct view *value) {
+    (void)key;
+    return view_is(*value, "migrate") || view_is(*value, "plan");
+}
+
+// ---- the table -----------------------------------------------------------------------------------------------------
+
+#define PLACE(member) offsetof(struct draft, member)
+static const struct key keys[] = {
+    {"target", is_name, PLACE(request.target), 63, "1 to 63 of a-z, 0-9, _ and -", false, NULL},
+    {"release", is_text, PLACE(request.release), 200, "1 to 200 bytes without control characters", false, NULL},
+    {"to", is_version, PLACE(request.to), 64, "a version: 1 to 64 digits", true, NULL},
+    {"action", is_action, PLACE(action), 0, "migrate or plan", false, "rollback"},
+    {"reason", is_remark, PLACE(request.reason), 500, "at most 500 bytes without control characters", false, NULL},
+    // brought by later versions
+    {.name = "source"},
+    {.name = "digest"},
+    {.name = "steps"},
+    {.name = "out_of_order"},
+    {.name = "proof"},
+};
+#undef PLACE
+enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+
+// What the platform and this worker add to a message by themselves.
+static const char *const ignored_prefixes[] = {"googclient_", "CloudPubSub", "pawl_"};
+
+static const struct key *find(const char *name) {
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+// ---- the two forms -------------------------------------------------------------------------------------------------
+
+// The raw values of both forms before they are read. `data` NULL: not said.
+struct values {
+    struct view data[KEY_COUNT], attributes[KEY_COUNT];
+};
+
+// Fails naming the key; the name may come from outside.
+static bool refuse(struct error *err, enum error_code code, const char *where, const char *name, const char *problem) {
+    char shown[65];
+    text_copy(shown, sizeof(shown), view_of(name));
+    return error_set(err, code, "%s \"%s\" %s", where, shown, problem);
+}
+
+// The key of that name, if a request may have it.
+static const struct key *admit(const char *where, const char *name, struct error *err) {
+    const struct key *key = find(name);
+    if (!key)
+        refuse(err, ERROR_REQUEST_MALFORMED, where, name, "is not known");
+    else if (!key->fits)
+        refuse(err, ERROR_REQUEST_UNSUPPORTED, where, name, "is not supported yet");
+    else
+        return key;
+    return NULL;
+}
+
+static bool is_ignored(const char *attribute) {
+    for (size_t i = 0; i < sizeof(ignored_prefixes) / sizeof(ignored_prefixes[0]); i++) {
+        if (view_starts(view_of(attribute), ignored_prefixes[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool collect_attributes(const struct envelope *envelope, struct values *values, struct error *err) {
+    for (size_t i = 0; i < envelope->attribute_count; i++) {
+        const struct envelope_attribute *attribute = &envelope->attributes[i];
+        if (is_ignored(attribute->name))
+            continue;
+        const struct key *key = admit("the attribute", attribute->name, err);
+        if (!key)
+            return false;
+        values->attributes[key - keys] = view_of(attribute->value);
+    }
+    return true;
+}
+
+// Texts live in the arena afterwards, for the tree goes away.
+static bool collect_member(const struct json *member, struct arena *arena, struct values *values, struct error *err) {
+    const struct key *key = admit("the key", json_name(member), err);
+    struct view text;
+    int64_t number;
+    if (!key)
+        return false;
+    if (json_string(member, &text))
+        text.data = arena_copy(arena, text.data, text.length);
+    else if (key->number && json_integer(member, 0, INT64_MAX, &number))
+        text = view_of(arena_printf(arena, "%lld", (long long)number));
+    else
+        return refuse(err, ERROR_REQUEST_MALFORMED, "the key", key->name,
+                      key->number ? "is neither a text nor a whole number below 2^53" : "is not a text");
+    values->data[key - keys] = text;
+    return true;
+}
+
+static bool collect_data(struct view data, struct arena *arena, struct values *values, struct error *err) {
+    cleanup_json struct json *root = NULL;
+    if (data.length == 0)
+        return true;
+    if (!json_parse(data, &root, err)) {
+        err->code = ERROR_REQUEST_MALFORMED;
+        return error_wrap(err, "the message's data is not a JSON object");
+    }
+    if (json_type(root) != JSON_OBJECT)
+        return error_set(err, ERROR_REQUEST_MALFORMED, "the message's data is JSON, but not an object");
+    for (const struct json *member = json_first(root); member; member = json_next(member)) {
+        if (!collect_member(member, arena, values, err))
+            return false;
+    }
+    return true;
+}
+
+// ---- reading -------------------------------------------------------------------------------------------------------
+
+// Narrows a value to its canonical spelling, or says what is wrong with it.
+static bool check(const struct key *key, const char *where, struct view *value, struct error *err) {
+    if (key->later && view_is(*value, key->later))
+        return error_set(err, ERROR_REQUEST_UNSUPPORTED, "%s \"%s\" says %s, which is not supported yet", where,
+                         key->name, key->later);
+    return key->fits(key, value) ||
+           error_set(err, ERROR_REQUEST_MALFORMED, "%s \"%s\" must be %s", where, key->name, key->shape);
+}
+
+static bool read_key(const struct key *key, struct values *values, struct arena *arena, struct draft *draft,
+                     struct error *err) {
+    struct view *data = &values->data[key - keys], *attribute = &values->attributes[key - keys];
+    if ((data->data && !check(key, "the key", data, err)) ||
+        (attribute->data && !check(key, "the attribute", attribute, err)))
+        return false;
+    if (data->data && attribute->data && !view_equal(*data, *attribute))
+        return refuse(err, ERROR_REQUEST_MALFORMED, "the key", key->name,
+                      "says one thing in data and another in the attributes");
+    struct view value = data->data ? *data : *attribute;
+    if (value.length > 0) {
+        const char *copy = arena_copy(arena, value.data, value.length);
+        memcpy((char *)draft + key->place, &copy, sizeof(copy));
+    }
+    return true;
+}
+
+bool request_read(const struct envelope *envelope, struct arena *arena, struct request *ret_request,
+                  struct error *err) {
+    struct values values = {0};
+    struct draft draft = {0};
+    if (!collect_data(envelope->data, arena, &values, err) || !collect_attributes(envelope, &values, err))
+        return false;
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (!read_key(&keys[i], &values, arena, &draft, err))
+            return false;
+    }
+    if (draft.action)
+        draft.request.action = view_is(view_of(draft.action), "plan") ? REQUEST_PLAN : REQUEST_MIGRATE;
+    *ret_request = draft.request;
+    return true;
+}

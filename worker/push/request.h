@@ -1,0 +1,22 @@
+// What a message asks for (design, "What a message may say"): from its data, a JSON object, or from its attributes. Pure.
+// Whether the target exists, the release is here and the version is known is left to the corridor and the engine.
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "push/envelope.h"
+
+enum request_action { REQUEST_MIGRATE, REQUEST_PLAN };
+
+// Everything lives in the arena; NULL = not said. Strings are UTF-8 without control characters.
+struct request {
+    const char *target;  // [a-z0-9_-], 1 to 63
+    const char *release; // 1 to 200 bytes
+    const char *to;      // digits, at most 64, without leading zeros ("0" stays)
+    const char *reason;  // 1 to 500 bytes; an empty one counts as not said
+    enum request_action action;
+};
+
+// Errors: ERROR_REQUEST_UNSUPPORTED for a key or an action that a later version brings, ERROR_REQUEST_MALFORMED for an unknown key, a
+// value that does not fit its key, a key that says one thing in data and another in the attributes, and data that is not a JSON
+// object. Both name the key; neither shows a value.
+bool request_read(const struct envelope *envelope, struct arena *arena, struct request *ret_request, struct error *err);
