@@ -39,7 +39,7 @@ CC := clang
 endif
 CFLAGS += $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS += $(LDFLAGS_$(VARIANT))
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
 ROOMS := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
@@ -58,23 +58,30 @@ all: $(BUILD)/pawl ## build the worker (VARIANT=debug|release|asan|tsan|coverage
 $(BUILD)/libworker.a: $(ROOM_OBJECTS)
 	@rm -f $@ && ar rcs $@ $^
 $(BUILD)/pawl: $(BUILD)/worker/main.o $(ROOM_OBJECTS)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/localcloud: $(LOCALCLOUD_OBJECTS) $(BUILD)/libworker.a
-	$(CC) $(LDFLAGS) $^ -l:libevent_extra.a $(LDLIBS) -o $@
+	@$(CC) $(LDFLAGS) $^ -l:libevent_extra.a $(LDLIBS) -o $@
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libworker.a
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 # A fuzzer is linked to libFuzzer by VARIANT=fuzz and to a plain main that replays its corpus by every other variant.
 ifeq ($(VARIANT),fuzz)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libworker.a
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 else
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/standalone.o $(BUILD)/libworker.a
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 endif
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	@echo "  CC $<"
+	@$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 .PRECIOUS: $(BUILD)/%.o
+$(BUILD)/version: FORCE
+	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+$(BUILD)/worker/base/version.o: CFLAGS += -DPAWL_VERSION='"$(VERSION)"'
+$(BUILD)/worker/base/version.o: $(BUILD)/version
+.PHONY: FORCE
+FORCE:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
@@ -87,6 +94,16 @@ test: deps ## build and run every suite; the totals come last (VARIANT=asan and 
 	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(E2E_TESTS)
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+.PHONY: bench
+$(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
+	@$(CC) $(LDFLAGS) $^ -o $@
+bench: deps ## measure the release build: cold start, 1,000 migrations against psql (as ratios)
+	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=release build/release/pawl build/release/tests/bench/floor
+	@BUILD=build/release tests/bench/start.pl
+	@BUILD=build/release tests/with-postgres tests/bench/migrations.pl
+	@BUILD=build/release PAWL_TEST_FSYNC=on tests/with-postgres tests/bench/migrations.pl
 
 # ---- housekeeping ----------------------------------------------------------------------------------------------------
 .PHONY: format clean help
