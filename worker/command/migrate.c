@@ -1,0 +1,14 @@
+// `pawl migrate`: brings the database to its newest migration from a shell.
+#include "command/command.h"
+#include "command/shell.h"
+
+int command_migrate(const struct options *options, struct arena *arena) {
+    struct shell_run wanted = {
+        .lock_wait_ms = options->lock_wait,
+        .lock_timeout_ms = options->lock_timeout,
+        .to = options->to,
+        .reason = options->reason,
+        .release = options->release,
+    };
+    return shell_execute(options, &wanted, arena);
+}

@@ -1,0 +1,133 @@
+// Turns run reports and errors into JSON and text. See report.h.
+#include "command/report.h"
+#include <string.h>
+
+static void put_optional(struct json_writer *writer, const char *name, const char *value) {
+    if (value && *value)
+        json_put_string(writer, name, value);
+}
+
+static void put_request(struct json_writer *writer, const struct run_request *request) {
+    if (!request)
+        return;
+    put_optional(writer, "run", request->id);
+    put_optional(writer, "target", request->target);
+    put_optional(writer, "release", request->release);
+}
+
+static void put_item(struct json_writer *writer, const struct run_item *item) {
+    json_begin_object(writer, NULL);
+    if (!item->repeatable)
+        json_put_string(writer, "version", item->version);
+    json_put_string(writer, "name", item->name);
+    json_put_string(writer, "file", item->file);
+    json_put_integer(writer, "statements", (int64_t)item->statements);
+    json_put_integer(writer, "ms", (int64_t)item->ms);
+    json_end_object(writer);
+}
+
+void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
+                 struct text *out) {
+    struct json_writer writer = JSON_WRITER(out);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "status", report->state);
+    put_request(&writer, request);
+    put_optional(&writer, "served_by", served_by);
+    json_put_integer(&writer, strcmp(report->state, "planned") == 0 ? "pending" : "applied", (int64_t)report->count);
+    json_put_string(&writer, "version", report->version);
+    json_begin_array(&writer, "migrations");
+    for (size_t i = 0; i < report->count; i++)
+        put_item(&writer, &report->items[i]);
+    json_end_array(&writer);
+    json_put_integer(&writer, "ms", (int64_t)report->ms);
+    json_put_integer(&writer, "round_trips", (int64_t)report->round_trips);
+    json_end_object(&writer);
+}
+
+void report_error_json(const struct run_request *request, const struct error *err, struct text *out) {
+    struct json_writer writer = JSON_WRITER(out);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "status", error_class(err->code) == CLASS_RETRY ? "retry" : "failed");
+    put_request(&writer, request);
+    json_put_string(&writer, "error", error_name(err->code));
+    json_put_string(&writer, "message", err->message);
+    put_optional(&writer, "file", err->file);
+    if (err->line)
+        json_put_integer(&writer, "line", err->line);
+    if (err->statement) {
+        json_put_integer(&writer, "statement", err->statement);
+        json_put_integer(&writer, "statements", err->statements);
+    }
+    put_optional(&writer, "sqlstate", err->sqlstate);
+    put_optional(&writer, "detail", err->detail);
+    put_optional(&writer, "hint", err->hint);
+    json_put_string(&writer, "remedy", error_remedy(err->code));
+    json_end_object(&writer);
+}
+
+void report_failure_text(struct terminal *terminal, const struct error *err) {
+    terminal_print(terminal, TONE_BAD, "pawl: %s", err->message);
+    if (err->file[0] && err->statement)
+        terminal_print(terminal, TONE_PLAIN, "  at:     %s, line %u, statement %u of %u", err->file, err->line,
+                       err->statement, err->statements);
+    else if (err->file[0] && err->line)
+        terminal_print(terminal, TONE_PLAIN, "  at:     %s, line %u", err->file, err->line);
+    if (err->sqlstate[0])
+        terminal_print(terminal, TONE_PLAIN, "  code:   %s (SQLSTATE %s)", error_name(err->code), err->sqlstate);
+    else
+        terminal_print(terminal, TONE_PLAIN, "  code:   %s", error_name(err->code));
+    if (err->detail[0])
+        terminal_print(terminal, TONE_PLAIN, "  detail: %s", err->detail);
+    if (err->hint[0])
+        terminal_print(terminal, TONE_PLAIN, "  hint:   %s", err->hint);
+    terminal_print(terminal, TONE_BOLD, "  to do:  %s", error_remedy(err->code));
+}
+
+int report_failure(const struct options *options, const struct error *err) {
+    if (options->json) {
+        cleanup_text struct text out = TEXT(16384);
+        report_error_json(NULL, err, &out);
+        (void)printf("%s\n", text_string(&out)); // a closed stdout must not hide the exit code
+    } else {
+        struct terminal terminal = terminal_open(stderr, options->color);
+        report_failure_text(&terminal, err);
+    }
+    return error_exit_code(err->code);
+}
+
+static const char *class_name(enum error_class class) {
+    switch (class) {
+    case CLASS_DONE:
+        return "done";
+    case CLASS_USAGE:
+        return "usage";
+    case CLASS_REFUSED:
+        return "refused";
+    case CLASS_RETRY:
+        return "retry";
+    case CLASS_PERMANENT:
+        return "permanent";
+    }
+    return "";
+}
+
+void report_error_table(struct text *out) {
+    text_append(out, "| code | class | HTTP | exit | meaning | what to do |\n| --- | --- | --- | --- | --- | --- |\n");
+    for (enum error_code code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
+        text_printf(out, "| `%s` | %s | %d | %d | %s | %s |\n", error_name(code), class_name(error_class(code)),
+                    error_http_status(code), error_exit_code(code), error_meaning(code), error_remedy(code));
+}
+
+void report_summary(const struct run_report *report, struct text *out) {
+    const char *plural = report->count == 1 ? "" : "s";
+    if (strcmp(report->state, "applied") == 0)
+        text_printf(out, "applied %zu migration%s in %llu ms", report->count, plural, (unsigned long long)report->ms);
+    else if (strcmp(report->state, "planned") == 0)
+        text_printf(out, "%zu migration%s pending", report->count, plural);
+    else if (strcmp(report->state, "superseded") == 0)
+        text_append(out, "nothing pending: the database is ahead of these files");
+    else
+        text_append(out, "nothing pending");
+    if (report->version)
+        text_printf(out, "; the database is at version %s", report->version);
+}

@@ -1,0 +1,22 @@
+// What came out of a run, for people and for programs. The JSON body is the same in an HTTP answer, in `--json` and in a result event.
+#pragma once
+#include "base/json.h"
+#include "command/terminal.h"
+#include "migrate/run.h"
+#include "options.h"
+
+// `{"status":"applied","run":...,"target":...,"applied":N,"version":...,"migrations":[{"version","name","file","statements","ms"}],...}`
+// `served_by`: the release of the files, when the message asked for an older one; NULL otherwise.
+void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
+                 struct text *out);
+// `{"status":"failed"|"retry","run":...,"target":...,"error":CODE,"message":...,"file","line","statement","sqlstate","detail","hint","remedy"}`;
+// `request` may be NULL.
+void report_error_json(const struct run_request *request, const struct error *err, struct text *out);
+// The failure for a person: message, place, what PostgreSQL said, what to do.
+void report_failure_text(struct terminal *terminal, const struct error *err);
+// Prints the failure as the options want it (JSON to stdout, text to stderr) and returns the exit code.
+int report_failure(const struct options *options, const struct error *err);
+// The failure table of README.md (`pawl help errors`).
+void report_error_table(struct text *out);
+// "applied 3 migrations", "nothing pending", ... one line without a newline.
+void report_summary(const struct run_report *report, struct text *out);

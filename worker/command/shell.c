@@ -1,0 +1,134 @@
+// One run from a shell. See shell.h.
+#include "command/shell.h"
+#include "base/clock.h"
+#include "command/report.h"
+#include "command/shutdown.h"
+#include "command/terminal.h"
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+struct shell {
+    struct terminal terminal; // stderr: what goes on
+    size_t applied;
+    char waiting[512]; // the holder that was named last
+};
+
+bool shell_need_database(const struct options *options, struct error *err) {
+    if (options->database_url)
+        return true;
+    return error_set(err, ERROR_CONFIGURATION,
+                     "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
+}
+
+static void show_event(void *context, const struct run_event *event) {
+    struct shell *shell = context;
+    const char *file = event->migration ? event->migration->file : "";
+    switch (event->kind) {
+    case RUN_WAITING:
+        if (!event->holder || strcmp(shell->waiting, event->holder) == 0)
+            break;
+        text_copy(shell->waiting, sizeof(shell->waiting), view_of(event->holder));
+        terminal_print(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
+        break;
+    case RUN_APPLIED:
+        shell->applied++;
+        terminal_print(&shell->terminal, TONE_GOOD, "applied %s (%llu ms)", file, (unsigned long long)event->ms);
+        break;
+    case RUN_STARTED:
+    case RUN_PROGRESS:
+        terminal_progress(&shell->terminal, event->done, event->total, file);
+        break;
+    case RUN_RETRYING:
+        terminal_print(&shell->terminal, TONE_WARN, "%s waits for a table and is tried again: %s", file,
+                       event->holder ? event->holder : "");
+        break;
+    case RUN_LOCKED:
+        break;
+    }
+}
+
+// "run-20261124-225310-8f3a2c": tells runs apart for people; uniqueness needs no more than that.
+static char *run_id(struct arena *arena) {
+    char now[32];
+    clock_format(clock_unix_ms(), now); // 2026-02-26T19:13:55.749Z
+    return arena_printf(arena, "shell-%.4s%.2s%.2s-%.2s%.2s%.2s-%06x", now, now + 5, now + 8, now + 11, now + 14, now + 17,
+                        (unsigned)clock_random(1 << 24));
+}
+
+static char *who(struct arena *arena) {
+    char host[128] = "", buffer[1024];
+    struct passwd entry, *found = NULL;
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0';
+    (void)getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found);
+    return arena_printf(arena, "%s@%s", found ? found->pw_name : "unknown", host);
+}
+
+static void print_report(const struct options *options, const struct run_request *request,
+                         const struct run_report *report) {
+    cleanup_text struct text out = TEXT(16 << 20);
+    if (options->json) {
+        report_json(request, report, NULL, &out);
+        (void)printf("%s\n", text_string(&out));
+        return;
+    }
+    struct terminal terminal = terminal_open(stdout, options->color);
+    if (request->plan_only)
+        for (size_t i = 0; i < report->count; i++)
+            terminal_print(&terminal, TONE_PLAIN, "  %s (%zu statement%s)", report->items[i].file,
+                           report->items[i].statements, report->items[i].statements == 1 ? "" : "s");
+    report_summary(report, &out);
+    terminal_print(&terminal, TONE_BOLD, "%s", text_string(&out));
+}
+
+static void stop_run(void *control) {
+    run_control_stop(control);
+}
+
+static void cancel_run(void *control) {
+    run_control_cancel(control);
+}
+
+static bool execute(const struct options *options, const struct run_request *request, struct arena *arena,
+                    struct run_report *ret_report, struct error *err) {
+    struct migration_set set;
+    if (!shell_need_database(options, err) || !directory_read(options->migrations, arena, &set, err))
+        return false;
+    shutdown_block();
+    struct run_control *control = run_control_new();
+    struct run_database *database = run_database_new(options->database_url);
+    struct shutdown *shutdown = NULL;
+    struct shutdown_steps steps = {.context = control, .stop = stop_run, .cancel = cancel_run};
+    bool done = shutdown_watch(&steps, &shutdown, err);
+    if (done) {
+        struct shell shell = {.terminal = terminal_open(stderr, options->color)};
+        struct run_observer observer = {.event = show_event, .context = &shell};
+        done = run_execute(database, &set, request, &observer, control, arena, ret_report, err);
+        terminal_clear(&shell.terminal);
+        (void)shutdown_end(shutdown);
+    }
+    run_database_free(database);
+    run_control_free(control);
+    return done;
+}
+
+int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena) {
+    struct run_request request = {
+        .id = run_id(arena),
+        .target = options->target,
+        .release = wanted->release,
+        .reason = wanted->reason,
+        .publisher = who(arena),
+        .to = wanted->to,
+        .plan_only = wanted->plan_only,
+        .lock_wait_ms = (unsigned)wanted->lock_wait_ms,
+        .lock_timeout_ms = (unsigned)wanted->lock_timeout_ms,
+    };
+    struct run_report report;
+    struct error err = {0};
+    if (!execute(options, &request, arena, &report, &err))
+        return report_failure(options, &err);
+    print_report(options, &request, &report);
+    return 0;
+}

@@ -1,0 +1,71 @@
+// Colours and the progress line. See terminal.h.
+#include "command/terminal.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { BAR = 24, LINE = 2048 };
+
+static const char *const tone_sequence[] = {
+    [TONE_PLAIN] = "",           [TONE_GOOD] = "\033[32m", [TONE_BAD] = "\033[31m",
+    [TONE_WARN] = "\033[33m", [TONE_DIM] = "\033[2m",   [TONE_BOLD] = "\033[1m",
+};
+
+struct terminal terminal_open(FILE *stream, const char *choice) {
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool capable = isatty(fileno(stream)) && !(term && strcmp(term, "dumb") == 0);
+    bool color = capable && !(no_color && *no_color);
+    if (choice && strcmp(choice, "always") == 0)
+        color = true;
+    if (choice && strcmp(choice, "never") == 0)
+        color = capable = false;
+    return (struct terminal){.stream = stream, .color = color, .live = capable};
+}
+
+void terminal_clear(struct terminal *terminal) {
+    if (terminal->drawn)
+        (void)fputs("\r\033[K", terminal->stream);
+    terminal->drawn = false;
+}
+
+void terminal_print(struct terminal *terminal, enum tone tone, const char *format, ...) {
+    cleanup_text struct text line = TEXT(LINE);
+    char raw[LINE], safe[LINE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(raw, sizeof(raw), format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    text_copy(safe, sizeof(safe), view_of(raw)); // control characters become spaces
+    terminal_clear(terminal);
+    bool colored = terminal->color && tone != TONE_PLAIN;
+    (void)fprintf(terminal->stream, "%s%s%s\n", colored ? tone_sequence[tone] : "", safe, colored ? "\033[0m" : "");
+    (void)fflush(terminal->stream);
+}
+
+static size_t columns_of(const struct terminal *terminal) {
+    struct winsize size;
+    if (ioctl(fileno(terminal->stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+void terminal_progress(struct terminal *terminal, size_t done, size_t total, const char *label) {
+    if (!terminal->live || total == 0)
+        return;
+    char bar[BAR + 1], safe[256];
+    size_t filled = done >= total ? BAR : done * BAR / total;
+    memset(bar, '.', BAR);
+    memset(bar, '#', filled);
+    bar[BAR] = '\0';
+    size_t room = columns_of(terminal), taken = BAR + 24; // brackets, numbers and spaces
+    text_copy(safe, sizeof(safe), view_of(label));
+    int shown = room > taken ? (int)(room - taken) : 0;
+    (void)fprintf(terminal->stream, "\r\033[K%s[%s]%s %zu/%zu %.*s", terminal->color ? tone_sequence[TONE_GOOD] : "", bar,
+                  terminal->color ? "\033[0m" : "", done, total, shown, safe);
+    (void)fflush(terminal->stream);
+    terminal->drawn = true;
+}

@@ -1,0 +1,118 @@
+// Finds the command that the first argument names, reads its options and runs it. The one table of commands is here; what they do is
+// in command/.
+#include "base/arena.h"
+#include "base/version.h"
+#include "command/command.h"
+#include "command/report.h"
+#include "command/terminal.h"
+#include "options.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    unsigned bit;
+    int (*run)(const struct options *options, struct arena *arena);
+    const char *operands, *summary, *text;
+    size_t operands_least, operands_most;
+} commands[] = {
+    {"serve", COMMAND_SERVE, command_serve, "", "answer Pub/Sub pushes: verify, migrate, report",
+     "Listens for Pub/Sub push messages, verifies their signed OIDC token and brings the database to its newest\n"
+     "migration. Ends on SIGTERM: no new run starts, the one at work may finish within --grace.",
+     0, 0},
+    {"migrate", COMMAND_MIGRATE, command_migrate, "", "bring the database to its newest migration",
+     "Applies what is pending, in order, under the lock; waits for a run that is already at work.", 0, 0},
+    {"plan", COMMAND_PLAN, command_plan, "", "show what `migrate` would do; touches nothing",
+     "Compares the files with the ledger and lists what is pending, without taking the lock or changing anything.", 0,
+     0},
+    {"status", COMMAND_STATUS, command_status, "", "show what is applied and what is pending",
+     "Lists every migration of the ledger and of the folder with its state.", 0, 0},
+    {"new", COMMAND_NEW, command_new, " NAME", "make the next migration file",
+     "Creates the next file in the folder: numbered like its neighbours, or by the time when they are.", 1, 1},
+};
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print(FILE *stream, const struct text *text) {
+    (void)fputs(text_string(text), stream); // to a closed terminal: nothing to be done
+}
+
+static int print_overview(FILE *stream, int code) {
+    cleanup_text struct text out = TEXT(8192);
+    text_append(&out, "pawl brings a PostgreSQL database to its newest migration: under a lock, exactly once, whatever "
+                      "happens.\n\nusage: pawl COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        text_printf(&out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    text_append(&out, "  help       this text; `help COMMAND`, `help options`, `help errors` for more\n"
+                      "  version    the version of this binary\n\n"
+                      "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
+    print(stream, &out);
+    return code;
+}
+
+static int print_command(const struct command *command) {
+    cleanup_text struct text out = TEXT(16384);
+    text_printf(&out, "usage: pawl %s [OPTION...]%s\n\n%s\n\n", command->name, command->operands, command->text);
+    options_help(command->bit, &out);
+    text_append(&out, "\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
+    print(stdout, &out);
+    return 0;
+}
+
+static int print_help(const char *topic) {
+    if (!topic)
+        return print_overview(stdout, 0);
+    cleanup_text struct text out = TEXT(65536);
+    const struct command *command = find_command(topic);
+    if (command)
+        return print_command(command);
+    if (strcmp(topic, "options") == 0) {
+        options_table(&out);
+    } else if (strcmp(topic, "errors") == 0) {
+        report_error_table(&out);
+    } else {
+        (void)fprintf(stderr, "pawl: there is no help on '%s'\n", topic);
+        return print_overview(stderr, 2);
+    }
+    print(stdout, &out);
+    return 0;
+}
+
+static int run_command(const struct command *command, char *const arguments[]) {
+    cleanup_arena struct arena *arena = arena_new();
+    struct options options;
+    struct error err = {0};
+    bool fine = options_read(command->bit, arguments, arena, &options, &err);
+    if (fine && options.help)
+        return print_command(command);
+    if (fine &&
+        (options.operand_count < command->operands_least || options.operand_count > command->operands_most))
+        fine = error_set(&err, ERROR_USAGE, "usage: pawl %s [OPTION...]%s", command->name, command->operands);
+    if (fine)
+        return command->run(&options, arena);
+    struct terminal terminal = terminal_open(stderr, "auto");
+    report_failure_text(&terminal, &err);
+    return error_exit_code(err.code);
+}
+
+int main(int argc, char *argv[]) {
+    if (argc < 2)
+        return print_overview(stderr, 2);
+    const char *name = argv[1];
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return print_help(argv[2]);
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0)
+        return printf("pawl %s\n", version_text) < 0;
+    const struct command *command = find_command(name);
+    if (!command) {
+        (void)fprintf(stderr, "pawl: there is no command '%s'\n\n", name);
+        return print_overview(stderr, 2);
+    }
+    return run_command(command, argv + 2);
+}
