@@ -91,8 +91,7 @@ static int run_command(const struct command *command, char *const arguments[]) {
     bool fine = options_read(command->bit, arguments, arena, &options, &err);
     if (fine && options.help)
         return print_command(command);
-    if (fine &&
-        (options.operand_count < command->operands_least || options.operand_count > command->operands_most))
+    if (fine && (options.operand_count < command->operands_least || options.operand_count > command->operands_most))
         fine = error_set(&err, ERROR_USAGE, "usage: pawl %s [OPTION...]%s", command->name, command->operands);
     if (fine)
         return command->run(&options, arena);

@@ -14,7 +14,7 @@ enum {
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;
-typedef const char *const *option_LIST; // NULL-terminated; NULL when unset
+typedef const char *const *option_LIST;          // NULL-terminated; NULL when unset
 typedef uint64_t option_NUMBER, option_DURATION; // durations in milliseconds
 typedef bool option_SWITCH;
 
@@ -29,7 +29,8 @@ struct options {
 
 // `arguments` are those after the command's name, NULL-terminated. Errors: ERROR_USAGE naming the flag, ERROR_CONFIGURATION naming
 // the variable.
-bool options_read(unsigned command, char *const arguments[], struct arena *arena, struct options *ret_options, struct error *err);
+bool options_read(unsigned command, char *const arguments[], struct arena *arena, struct options *ret_options,
+                  struct error *err);
 // The rows of one command, for --help.
 void options_help(unsigned command, struct text *out);
 // All rows as a Markdown table, for README.md (`pawl help options`).

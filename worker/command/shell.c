@@ -52,8 +52,8 @@ static void show_event(void *context, const struct run_event *event) {
 static char *run_id(struct arena *arena) {
     char now[32];
     clock_format(clock_unix_ms(), now); // 2026-02-26T19:13:55.749Z
-    return arena_printf(arena, "shell-%.4s%.2s%.2s-%.2s%.2s%.2s-%06x", now, now + 5, now + 8, now + 11, now + 14, now + 17,
-                        (unsigned)clock_random(1 << 24));
+    return arena_printf(arena, "shell-%.4s%.2s%.2s-%.2s%.2s%.2s-%06x", now, now + 5, now + 8, now + 11, now + 14,
+                        now + 17, (unsigned)clock_random(1 << 24));
 }
 
 static char *who(struct arena *arena) {

@@ -13,8 +13,8 @@ struct shutdown {
     struct shutdown_steps steps;
     pthread_t thread;
     sigset_t signals;
-    atomic_int signal;   // that came; 0 = none
-    atomic_bool ended;   // shutdown_end was called
+    atomic_int signal; // that came; 0 = none
+    atomic_bool ended; // shutdown_end was called
 };
 
 enum { WAKE = SIGUSR1 }; // how shutdown_end gets the thread out of its waits

@@ -9,7 +9,7 @@
 enum { BAR = 24, LINE = 2048 };
 
 static const char *const tone_sequence[] = {
-    [TONE_PLAIN] = "",           [TONE_GOOD] = "\033[32m", [TONE_BAD] = "\033[31m",
+    [TONE_PLAIN] = "",        [TONE_GOOD] = "\033[32m", [TONE_BAD] = "\033[31m",
     [TONE_WARN] = "\033[33m", [TONE_DIM] = "\033[2m",   [TONE_BOLD] = "\033[1m",
 };
 
@@ -64,8 +64,8 @@ void terminal_progress(struct terminal *terminal, size_t done, size_t total, con
     size_t room = columns_of(terminal), taken = BAR + 24; // brackets, numbers and spaces
     text_copy(safe, sizeof(safe), view_of(label));
     int shown = room > taken ? (int)(room - taken) : 0;
-    (void)fprintf(terminal->stream, "\r\033[K%s[%s]%s %zu/%zu %.*s", terminal->color ? tone_sequence[TONE_GOOD] : "", bar,
-                  terminal->color ? "\033[0m" : "", done, total, shown, safe);
+    (void)fprintf(terminal->stream, "\r\033[K%s[%s]%s %zu/%zu %.*s", terminal->color ? tone_sequence[TONE_GOOD] : "",
+                  bar, terminal->color ? "\033[0m" : "", done, total, shown, safe);
     (void)fflush(terminal->stream);
     terminal->drawn = true;
 }
