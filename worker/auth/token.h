@@ -1,5 +1,7 @@
 // The push token: RFC 7515 compact serialisation, RS256 only, then the claims (RFC 7519, RFC 8725, platform rules). Pure but for
-// the two function pointers; the rules that refuse are in order of cost, and the key is looked up last before the signature.
+// the two function pointers. The rules that refuse are in order of cost: form, header, claims, then the key and the signature. Who the
+// caller is comes last, so that CALLER_... (403) is said of genuine tokens only. Messages are for the operator's log: they name what
+// this worker expects, so a client that failed with 401 must not be shown them.
 #pragma once
 #include "base/error.h"
 #include "base/text.h"
