@@ -46,6 +46,9 @@ ROOMS := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
 ROOM_OBJECTS := $(ROOMS:%.c=$(BUILD)/%.o)
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*/*_test.c))
+# What several test programs share (a file beside them that is no test itself); each takes from the archive what it uses.
+TEST_HELPERS := $(filter-out %_test.c,$(wildcard tests/unit/*/*.c tests/integration/*/*.c))
+TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(BUILD)/%.o)
 E2E_TESTS := $(wildcard tests/e2e/*.t)
 HOUSE_TESTS := $(wildcard tests/house/*.t)
 INFRA_TESTS := $(wildcard tests/infra/*.t)
@@ -61,7 +64,9 @@ $(BUILD)/pawl: $(BUILD)/worker/main.o $(ROOM_OBJECTS)
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/localcloud: $(LOCALCLOUD_OBJECTS) $(BUILD)/libworker.a
 	@$(CC) $(LDFLAGS) $^ -l:libevent_extra.a $(LDLIBS) -o $@
-$(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libworker.a
+$(BUILD)/libtests.a: $(TEST_HELPER_OBJECTS)
+	@rm -f $@ && ar rcs $@ $^
+$(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libtests.a $(BUILD)/libworker.a
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 # A fuzzer is linked to libFuzzer by VARIANT=fuzz and to a plain main that replays its corpus by every other variant.
 ifeq ($(VARIANT),fuzz)
