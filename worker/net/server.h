@@ -34,7 +34,7 @@ struct server_route {
     const char *path;   // exact path without query
     // Called when the head is complete and before any body byte is looked at. True: read the body, then call `handle`.
     // False: `ret_answer` is sent and the connection closed. NULL: nothing to admit. Not called for quick routes.
-    bool (*admit)(void *context, const struct server_exchange *exchange, struct server_answer *ret_answer);
+    bool (*admit)(void *context, struct server_exchange *exchange, struct server_answer *ret_answer);
     // Owns the exchange from here until it calls server_answer(), now or later, from any thread.
     void (*handle)(void *context, struct server_exchange *exchange);
     bool quick;

@@ -40,7 +40,7 @@ static void answer_text(struct server_exchange *exchange, const char *body) {
     server_answer(exchange, &answer);
 }
 
-static bool admit_good(void *context, const struct server_exchange *exchange, struct server_answer *ret_answer) {
+static bool admit_good(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     struct fixture *fixture = context;
     atomic_fetch_add(&fixture->admitted, 1);
     if (view_is(server_header(exchange, "Authorization"), "Bearer good"))

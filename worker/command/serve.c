@@ -1,0 +1,273 @@
+// `pawl serve`: the corridor. A push goes through the rooms in the order of the plan (design §1), and what comes out at the end is one
+// answer, one log line and one run row:
+//
+//     HTTP -> token -> envelope -> request -> source -> lock -> ledger -> plan -> apply -> ledger -> report -> HTTP status
+//
+// push/ and migrate/ do not know each other; they meet here.
+#include "base/clock.h"
+#include "base/version.h"
+#include "command/command.h"
+#include "command/report.h"
+#include "command/service.h"
+#include "command/shutdown.h"
+#include "push/envelope.h"
+#include "push/release.h"
+#include "push/request.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ANSWER_MAX = 4 << 20 };
+
+struct delivery { // one push on its way
+    struct arena *arena;
+    const struct token_claims *claims;
+    struct envelope envelope;
+    struct request request;
+    bool older; // the message belongs to an older release than these files
+    struct migration_set set;
+    struct run_request run;
+    struct run_report report;
+    struct log_context log;
+};
+
+// ---- token: before any byte of the body --------------------------------------------------------------------------------
+
+static bool verify_caller(const struct service *service, const struct server_exchange *exchange,
+                          struct token_claims *ret_claims, struct error *err) {
+    unsigned count = server_header_count(exchange, "authorization");
+    if (count == 0)
+        return error_set(err, ERROR_TOKEN_MISSING, "the push has no Authorization field");
+    if (count > 1)
+        return error_set(err, ERROR_TOKEN_MALFORMED, "the push has %u Authorization fields", count);
+    struct token_keys keys = keys_as_token_keys(service->keys);
+    return token_verify(server_header(exchange, "authorization"), &service->policy, &keys, clock_unix(), ret_claims,
+                        err);
+}
+
+static struct log_context trace_of(const struct service *service, const struct server_exchange *exchange) {
+    struct log_context log = {.project = service->options->project};
+    log_trace(&log, server_header(exchange, "x-cloud-trace-context"), server_header(exchange, "traceparent"));
+    return log;
+}
+
+static bool admit_push(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
+    const struct service *service = context;
+    struct error err = {0};
+    struct token_claims *claims = memory_alloc(sizeof(*claims));
+    if (verify_caller(service, exchange, claims, &err)) {
+        server_set_note(exchange, claims); // for handle_push; freed with the exchange
+        return true;
+    }
+    free(claims);
+    struct log_context log = trace_of(service, exchange);
+    log_failure(LOG_WARNING, &log, &err);
+    server_answer_error(&err, ret_answer);
+    return false;
+}
+
+// ---- envelope, request, source -----------------------------------------------------------------------------------------
+
+static bool read_message(const struct service *service, struct view body, struct delivery *delivery,
+                         struct error *err) {
+    if (!envelope_read(body, delivery->arena, &delivery->envelope, err))
+        return false;
+    delivery->log.message_id = delivery->envelope.message_id;
+    delivery->log.subscription = delivery->envelope.subscription;
+    delivery->log.run = delivery->envelope.message_id;
+    if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
+        return false;
+    const char *target = delivery->request.target;
+    if (target && strcmp(target, service->options->target) != 0)
+        return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", target,
+                         service->options->target);
+    delivery->log.target = service->options->target;
+    return release_check(delivery->request.release, delivery->envelope.published_ms, &service->release,
+                         &delivery->older, err);
+}
+
+static struct run_request run_request_of(const struct service *service, const struct delivery *delivery) {
+    const struct request *request = &delivery->request;
+    return (struct run_request){
+        .id = delivery->envelope.message_id,
+        .target = service->options->target,
+        .release = request->release,
+        .reason = request->reason,
+        .publisher = delivery->claims->email,
+        .to = request->to,
+        .delivery_attempt = delivery->envelope.delivery_attempt,
+        .plan_only = request->action == REQUEST_PLAN,
+        .lock_wait_ms = (unsigned)service->options->serve_lock_wait,
+        .lock_timeout_ms = (unsigned)service->options->lock_timeout,
+    };
+}
+
+// ---- lock, ledger, plan, apply -----------------------------------------------------------------------------------------
+
+static void log_run_event(void *context, const struct run_event *event) {
+    const struct delivery *delivery = context;
+    const char *file = event->migration ? event->migration->file : "";
+    const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms)};
+    switch (event->kind) {
+    case RUN_WAITING:
+        log_event(LOG_NOTICE, &delivery->log, "waiting: %s", event->holder ? event->holder : "");
+        break;
+    case RUN_APPLIED:
+        log_fields(LOG_INFO, &delivery->log, fields, 2, "applied %s", file);
+        break;
+    case RUN_RETRYING:
+        log_fields(LOG_NOTICE, &delivery->log, fields, 2, "%s waits for a table and is tried again: %s", file,
+                   event->holder ? event->holder : "");
+        break;
+    case RUN_LOCKED:
+    case RUN_STARTED:
+    case RUN_PROGRESS:
+        break;
+    }
+}
+
+static bool run_migrations(struct service *service, struct delivery *delivery, struct error *err) {
+    uint64_t start = clock_ms(), wait = delivery->run.lock_wait_ms;
+    if (!gate_enter(service->gate, delivery->run.id, wait, err))
+        return false;
+    uint64_t waited = clock_ms() - start;
+    delivery->run.lock_wait_ms = (unsigned)(waited < wait ? wait - waited : 0);
+    struct run_observer observer = {.event = log_run_event, .context = delivery};
+    bool done = run_execute(service->database, &delivery->set, &delivery->run, &observer, service->control,
+                            delivery->arena, &delivery->report, err);
+    gate_leave(service->gate);
+    return done;
+}
+
+static bool deliver(struct service *service, struct view body, struct delivery *delivery, struct error *err) {
+    if (!read_message(service, body, delivery, err))
+        return false;
+    if (!directory_read(service->options->migrations, delivery->arena, &delivery->set, err))
+        return false;
+    delivery->run = run_request_of(service, delivery);
+    return run_migrations(service, delivery, err);
+}
+
+// ---- report ------------------------------------------------------------------------------------------------------------
+
+static void report_done(const struct service *service, const struct delivery *delivery, struct server_answer *answer) {
+    cleanup_text struct text summary = TEXT(512);
+    report_summary(&delivery->report, &summary);
+    const struct log_field fields[] = {
+        LOG_STRING("status", delivery->report.state),     LOG_NUMBER("applied", (int64_t)delivery->report.count),
+        LOG_STRING("version", delivery->report.version),  LOG_NUMBER("ms", (int64_t)delivery->report.ms),
+        LOG_STRING("publisher", delivery->claims->email), LOG_NUMBER("deliveryAttempt", delivery->run.delivery_attempt),
+        LOG_STRING("release", delivery->request.release),
+    };
+    log_fields(LOG_INFO, &delivery->log, fields, sizeof(fields) / sizeof(fields[0]), "%s%s%s", text_string(&summary),
+               delivery->older ? "; the message's release is older, served by release " : "",
+               delivery->older ? service->options->release : "");
+    answer->status = 200;
+    answer->body = TEXT(ANSWER_MAX);
+    report_json(&delivery->run, &delivery->report, delivery->older ? service->options->release : NULL, &answer->body);
+}
+
+static void report_failed(const struct delivery *delivery, const struct error *err, struct server_answer *answer) {
+    enum error_class class = error_class(err->code);
+    log_failure(class == CLASS_PERMANENT ? LOG_ERROR : LOG_WARNING, &delivery->log, err);
+    server_answer_error(err, answer); // status and Retry-After
+    text_clear(&answer->body);
+    answer->body.max = ANSWER_MAX;
+    report_error_json(delivery->run.id ? &delivery->run : NULL, err, &answer->body);
+}
+
+static void handle_push(void *context, struct server_exchange *exchange) {
+    struct service *service = context;
+    cleanup_arena struct arena *arena = arena_new();
+    struct delivery delivery = {.arena = arena, .claims = server_note(exchange), .log = trace_of(service, exchange)};
+    struct server_answer answer = {0};
+    struct error err = {0};
+    if (deliver(service, server_body(exchange), &delivery, &err))
+        report_done(service, &delivery, &answer);
+    else
+        report_failed(&delivery, &err, &answer);
+    server_answer(exchange, &answer);
+}
+
+// ---- the other paths, and the way down ---------------------------------------------------------------------------------
+
+static void handle_health(void *context, struct server_exchange *exchange) {
+    (void)context;
+    struct server_answer answer = {.status = 200, .body = TEXT(64)};
+    text_append(&answer.body, "{\"status\":\"ok\"}");
+    server_answer(exchange, &answer);
+}
+
+static const struct server_route routes[] = {
+    {.method = "POST", .path = "/", .admit = admit_push, .handle = handle_push},
+    {.method = "GET", .path = "/health", .handle = handle_health, .quick = true},
+    {.method = "GET", .path = "/ready", .handle = service_ready},
+};
+
+static void stop_service(void *context) {
+    struct service *service = context;
+    log_event(LOG_NOTICE, NULL, "told to end: no new run starts, the one at work may go on for %llu s",
+              (unsigned long long)(service->options->grace / 1000));
+    gate_close(service->gate);
+    run_control_stop(service->control);
+    server_drain(service->server);
+}
+
+static void cancel_service(void *context) {
+    struct service *service = context;
+    log_event(LOG_WARNING, NULL, "the grace is over: the statement in flight is cancelled");
+    run_control_cancel(service->control);
+}
+
+static bool listen_and_serve(struct service *service, struct error *err) {
+    const struct options *options = service->options;
+    struct server_limits limits = server_limits_default;
+    limits.body = (size_t)options->body_limit;
+    limits.connections = (unsigned)options->connections;
+    if (!server_new(options->address, (uint16_t)options->port, &limits, routes, sizeof(routes) / sizeof(routes[0]),
+                    service, &service->server, err))
+        return false;
+    struct shutdown *shutdown = NULL;
+    struct shutdown_steps steps = {
+        .context = service, .stop = stop_service, .cancel = cancel_service, .grace_ms = options->grace};
+    if (!shutdown_watch(&steps, &shutdown, err))
+        return false;
+    cleanup_text struct text settings = TEXT(8192);
+    options_describe(COMMAND_SERVE, options, &settings);
+    const struct log_field fields[] = {LOG_NUMBER("port", server_port(service->server)),
+                                       LOG_STRING("settings", text_string(&settings))};
+    log_fields(LOG_INFO, NULL, fields, 2, "listening on %s port %u, version %s", options->address,
+               server_port(service->server), version_text);
+    service_warm(service);
+    bool done = server_run(service->server, err);
+    (void)shutdown_end(shutdown);
+    return done;
+}
+
+int command_serve(const struct options *options, struct arena *arena) {
+    (void)arena;
+    static const char *const formats[] = {[LOG_AUTO] = "auto", [LOG_JSON] = "json", [LOG_TEXT] = "text"};
+    static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
+    enum log_format format = LOG_AUTO;
+    enum log_severity level = LOG_DEBUG;
+    while (strcmp(formats[format], options->log_format) != 0)
+        format++;
+    while (strcmp(levels[level], options->log_level) != 0)
+        level++;
+    log_start(format, level, STDERR_FILENO);
+    shutdown_block();
+    struct error err = {0};
+    struct service service;
+    if (!service_open(options, &service, &err)) {
+        log_failure(LOG_CRITICAL, NULL, &err);
+        return error_exit_code(err.code);
+    }
+    bool done = listen_and_serve(&service, &err);
+    if (done)
+        log_event(LOG_NOTICE, NULL, "ended: every delivery was answered");
+    else
+        log_failure(LOG_CRITICAL, NULL, &err);
+    service_close(&service);
+    return done ? 0 : error_exit_code(err.code);
+}

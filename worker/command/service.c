@@ -1,0 +1,134 @@
+// The parts of `pawl serve` that live as long as the process. See service.h.
+#include "command/service.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEYS_COOLDOWN_MS = 30000, READY_FRESH_MS = 2000, TIDY_MS = 15000 };
+
+static void name_missing(struct text *missing, const char *variable, const char *what) {
+    text_printf(missing, "%s%s (%s)", missing->length ? ", " : "", variable, what);
+}
+
+// Everything that is missing is named at once: one deploy, not three.
+static bool check_settings(const struct options *options, struct error *err) {
+    cleanup_text struct text missing = TEXT(512);
+    if (!options->audiences)
+        name_missing(&missing, "PAWL_AUDIENCE", "the audience of the push subscription's token");
+    if (!options->callers)
+        name_missing(&missing, "PAWL_CALLERS", "the service account that pushes");
+    if (!options->database_url)
+        name_missing(&missing, "DATABASE_URL", "the database to migrate");
+    if (missing.length)
+        return error_set(err, ERROR_CONFIGURATION, "not set: %s", text_string(&missing));
+    if (access(options->migrations, R_OK | X_OK) != 0)
+        return error_set(err, ERROR_CONFIGURATION, "PAWL_MIGRATIONS: cannot read the folder %s: %s",
+                         options->migrations, strerror(errno));
+    return true;
+}
+
+bool service_open(const struct options *options, struct service *ret_service, struct error *err) {
+    struct service service = {
+        .options = options,
+        .policy = {.audiences = options->audiences,
+                   .callers = options->callers,
+                   .skew_s = (unsigned)(options->clock_skew / 1000)},
+        .release = {.name = options->release},
+    };
+    if (!check_settings(options, err))
+        return false;
+    if (options->built && !clock_parse(options->built, &service.release.built_ms))
+        return error_set(err, ERROR_CONFIGURATION, "PAWL_BUILT is '%s', but must be a time such as %s", options->built,
+                         "2026-02-26T19:13:55Z");
+    if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
+        return error_wrap(err, "PAWL_JWKS_URL");
+    service.database = run_database_new(options->database_url);
+    service.control = run_control_new();
+    service.gate = gate_new();
+    service.ready_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    *ret_service = service;
+    return true;
+}
+
+void service_close(struct service *service) {
+    for (size_t i = 0; i < service->thread_count; i++)
+        (void)pthread_join(service->threads[i], NULL);
+    server_free(service->server);
+    gate_free(service->gate);
+    run_database_free(service->database);
+    run_control_free(service->control);
+    keys_free(service->keys);
+    (void)pthread_mutex_destroy(&service->ready_mutex);
+}
+
+// ---- warm, and kept tidy ---------------------------------------------------------------------------------------------------
+
+static void *warm_keys(void *argument) {
+    struct service *service = argument;
+    struct error err = {0};
+    if (!keys_warm(service->keys, &err))
+        log_failure(LOG_WARNING, NULL, &err);
+    return NULL;
+}
+
+// Connects, then closes the idle connection when its minute is over, until the process ends.
+static void *keep_database(void *argument) {
+    struct service *service = argument;
+    struct error err = {0};
+    if (!run_database_warm(service->database, service->control, &err) && err.code != ERROR_SHUTTING_DOWN)
+        log_failure(LOG_WARNING, NULL, &err);
+    while (!gate_wait_closed(service->gate, TIDY_MS))
+        run_database_tidy(service->database);
+    return NULL;
+}
+
+void service_warm(struct service *service) {
+    void *(*const work[])(void *) = {warm_keys, keep_database};
+    for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++) {
+        int failure = pthread_create(&service->threads[service->thread_count], NULL, work[i], service);
+        if (failure == 0)
+            service->thread_count++;
+        else
+            log_event(LOG_WARNING, NULL, "cannot start a thread to warm up: %s", strerror(failure));
+    }
+}
+
+// ---- ready -----------------------------------------------------------------------------------------------------------------
+
+static bool look(struct service *service, struct error *err) {
+    cleanup_arena struct arena *arena = arena_new();
+    struct migration_set set;
+    return keys_warm(service->keys, err) && directory_read(service->options->migrations, arena, &set, err) &&
+           run_database_warm(service->database, service->control, err);
+}
+
+// Anybody may ask, so the answer is kept for a moment: asking often costs neither the database nor the key server anything.
+static struct error readiness(struct service *service) {
+    (void)pthread_mutex_lock(&service->ready_mutex);
+    uint64_t now = clock_ms();
+    if (service->ready_looked_ms == 0 || now - service->ready_looked_ms >= READY_FRESH_MS) {
+        service->ready_error = (struct error){0};
+        (void)look(service, &service->ready_error);
+        service->ready_looked_ms = clock_ms();
+    }
+    struct error err = service->ready_error;
+    (void)pthread_mutex_unlock(&service->ready_mutex);
+    return err;
+}
+
+void service_ready(void *context, struct server_exchange *exchange) {
+    struct error err = readiness(context);
+    struct server_answer answer = {.status = 200, .body = TEXT(4096)};
+    struct json_writer writer = JSON_WRITER(&answer.body);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "status", err.code == ERROR_NONE ? "ready" : "not ready");
+    if (err.code != ERROR_NONE) { // the code only: whoever asks is not known, and the log has the message
+        json_put_string(&writer, "error", error_name(err.code));
+        answer.status = 503;
+        answer.retry_after = 5;
+    }
+    json_end_object(&writer);
+    server_answer(exchange, &answer);
+}

@@ -1,0 +1,36 @@
+// What lives as long as `pawl serve`: configuration checked once, the issuer's keys, the database, the HTTP server and the way down.
+#pragma once
+#include "auth/keys.h"
+#include "base/log.h"
+#include "command/gate.h"
+#include "migrate/run.h"
+#include "net/server.h"
+#include "options.h"
+#include "push/release.h"
+#include <pthread.h>
+
+struct service {
+    const struct options *options;
+    struct token_policy policy;
+    struct release release; // of these files
+    struct keys *keys;
+    struct run_database *database;
+    struct run_control *control;
+    struct gate *gate;
+    struct server *server;
+    pthread_t threads[2]; // of service_warm
+    size_t thread_count;
+    pthread_mutex_t ready_mutex; // guards what the last look at /ready found
+    uint64_t ready_looked_ms;    // monotonic; 0 = never
+    struct error ready_error;
+};
+
+// Checks the configuration (every missing setting is named at once) and makes the parts; nothing is fetched or connected yet.
+// Errors: ERROR_CONFIGURATION.
+bool service_open(const struct options *options, struct service *ret_service, struct error *err);
+void service_close(struct service *service);
+// Fetches the keys and connects to the database, each on a thread of its own, while the server already listens. Failures are logged
+// and are not final: the first delivery tries again. The threads end with gate_close.
+void service_warm(struct service *service);
+// GET /ready: keys are cached, the files can be read, the database answers. Says which of them is not so.
+void service_ready(void *context, struct server_exchange *exchange);
