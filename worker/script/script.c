@@ -167,7 +167,7 @@ static bool number_steps(struct reading *reading) {
         } else {
             if (alone)
                 statement->kind = STATEMENT_NON_TRANSACTIONAL;
-            if (!open)
+            if (alone || !open)
                 script->steps++;
             statement->step = script->steps;
             open = !alone && (begin != NULL || !script->no_transaction);
