@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS_COOLDOWN_MS = 30000, READY_FRESH_MS = 2000, TIDY_MS = 15000 };
+enum { READY_FRESH_MS = 2000, TIDY_MS = 15000 };
 
 static void name_missing(struct text *missing, const char *variable, const char *what) {
     text_printf(missing, "%s%s (%s)", missing->length ? ", " : "", variable, what);
