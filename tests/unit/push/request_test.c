@@ -1,0 +1,309 @@
+// What a message may say, in data, in attributes and in both; and what it may not.
+#include "push/request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct arena *arena;
+
+// A message with this data and, when `name` is given, this one attribute.
+static bool read(const char *data, const char *name, const char *value, struct request *ret_request,
+                 struct error *err) {
+    const struct envelope_attribute attribute = {name, value};
+    const struct envelope envelope = {.data = view_of(data), .attributes = &attribute, .attribute_count = name ? 1 : 0};
+    return request_read(&envelope, arena, ret_request, err);
+}
+
+static struct request must_read(const char *data, const char *name, const char *value) {
+    struct request request = {0};
+    struct error err = {0};
+    if (!read(data, name, value, &request, &err))
+        fail_msg("%s: %s", data, err.message);
+    return request;
+}
+
+static void must_refuse(const char *data, const char *name, const char *value, enum error_code code,
+                        const char *message) {
+    struct request request = {.target = "untouched"};
+    struct error err = {0};
+    if (read(data, name, value, &request, &err))
+        fail_msg("%s (%s=%s) was taken", data, name, value);
+    assert_string_equal(request.target, "untouched");
+    if (err.code != code || !strstr(err.message, message))
+        fail_msg("%s (%s=%s): %s \"%s\" does not say \"%s\"", data, name, value, error_name(err.code), err.message,
+                 message);
+}
+
+static void an_empty_message_means_migrate_all(void **state) {
+    (void)state;
+    static const char *const empty[] = {"", "{}", " { } "};
+    for (size_t i = 0; i < COUNT(empty); i++) {
+        struct request request = must_read(empty[i], NULL, NULL);
+        assert_null(request.target);
+        assert_null(request.release);
+        assert_null(request.to);
+        assert_null(request.reason);
+        assert_int_equal(request.action, REQUEST_MIGRATE);
+    }
+}
+
+static void every_key_is_read_from_data(void **state) {
+    (void)state;
+    struct request request =
+        must_read("{\"target\":\"orders-db_2\",\"release\":\"3f2a9c1\",\"to\":\"20240101120000\",\"action\":\"plan\","
+                  "\"reason\":\"d\xc3\xa9ploiement \xf0\x9f\x9a\x80\"}",
+                  NULL, NULL);
+    assert_string_equal(request.target, "orders-db_2");
+    assert_string_equal(request.release, "3f2a9c1");
+    assert_string_equal(request.to, "20240101120000");
+    assert_string_equal(request.reason, "d\xc3\xa9ploiement \xf0\x9f\x9a\x80");
+    assert_int_equal(request.action, REQUEST_PLAN);
+}
+
+static void every_key_is_read_from_attributes(void **state) {
+    (void)state;
+    const struct envelope_attribute attributes[] = {
+        {"reason", "by hand"}, {"action", "plan"}, {"to", "0042"}, {"release", "v1.2"}, {"target", "main"}};
+    const struct envelope envelope = {.attributes = attributes, .attribute_count = COUNT(attributes)};
+    struct request request = {0};
+    struct error err = {0};
+    assert_true(request_read(&envelope, arena, &request, &err));
+    assert_string_equal(request.target, "main");
+    assert_string_equal(request.release, "v1.2");
+    assert_string_equal(request.to, "42");
+    assert_string_equal(request.reason, "by hand");
+    assert_int_equal(request.action, REQUEST_PLAN);
+}
+
+static void both_forms_together_make_one_request(void **state) {
+    (void)state;
+    struct request request = must_read("{\"release\":\"3f2a9c1\"}", "target", "main");
+    assert_string_equal(request.release, "3f2a9c1");
+    assert_string_equal(request.target, "main");
+    assert_string_equal(must_read("{\"target\":\"main\"}", "target", "main").target, "main");
+    assert_int_equal(must_read("{\"action\":\"plan\"}", "action", "plan").action, REQUEST_PLAN);
+    assert_string_equal(must_read("{\"to\":42}", "to", "0042").to, "42");
+    assert_null(must_read("{\"reason\":\"\"}", "reason", "").reason);
+}
+
+static void a_key_that_says_two_things_is_refused_by_name(void **state) {
+    (void)state;
+    static const struct {
+        const char *data, *name, *value;
+    } cases[] = {
+        {"{\"target\":\"main\"}", "target", "other"},
+        {"{\"release\":\"a\"}", "release", "b"},
+        {"{\"to\":\"42\"}", "to", "43"},
+        {"{\"to\":42}", "to", "420"},
+        {"{\"action\":\"plan\"}", "action", "migrate"},
+        {"{\"action\":\"migrate\"}", "action", "plan"},
+        {"{\"reason\":\"a\"}", "reason", "a "},
+        {"{\"reason\":\"a\"}", "reason", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char message[100];
+        (void)snprintf(message, sizeof(message), "\"%s\" says one thing in data and another in the attributes",
+                       cases[i].name);
+        must_refuse(cases[i].data, cases[i].name, cases[i].value, ERROR_REQUEST_MALFORMED, message);
+    }
+}
+
+static void a_version_may_be_a_number_where_it_is_exact(void **state) {
+    (void)state;
+    assert_string_equal(must_read("{\"to\":20240101120000}", NULL, NULL).to, "20240101120000");
+    assert_string_equal(must_read("{\"to\":0}", NULL, NULL).to, "0");
+    assert_string_equal(must_read("{\"to\":\"000\"}", NULL, NULL).to, "0");
+    assert_string_equal(must_read("{\"to\":\"12345678901234567890\"}", NULL, NULL).to, "12345678901234567890");
+    static const char *const bad[] = {"-1",  "1.5", "9007199254740993", "12345678901234567890", "1e400", "true", "null",
+                                      "[1]", "{}"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        char data[64];
+        (void)snprintf(data, sizeof(data), "{\"to\":%s}", bad[i]);
+        must_refuse(data, NULL, NULL, ERROR_REQUEST_MALFORMED,
+                    "the key \"to\" is neither a text nor a whole number below 2^53");
+    }
+}
+
+static void keys_of_later_versions_are_named(void **state) {
+    (void)state;
+    static const char *const later[] = {"source", "digest", "steps", "out_of_order", "proof"};
+    for (size_t i = 0; i < COUNT(later); i++) {
+        char data[64], message[64];
+        (void)snprintf(data, sizeof(data), "{\"target\":\"main\",\"%s\":\"x\"}", later[i]);
+        (void)snprintf(message, sizeof(message), "the key \"%s\" is not supported yet", later[i]);
+        must_refuse(data, NULL, NULL, ERROR_REQUEST_UNSUPPORTED, message);
+        (void)snprintf(data, sizeof(data), "{\"%s\":true}", later[i]);
+        must_refuse(data, NULL, NULL, ERROR_REQUEST_UNSUPPORTED, message);
+        (void)snprintf(message, sizeof(message), "the attribute \"%s\" is not supported yet", later[i]);
+        must_refuse("", later[i], "", ERROR_REQUEST_UNSUPPORTED, message);
+    }
+    must_refuse("{\"action\":\"rollback\"}", NULL, NULL, ERROR_REQUEST_UNSUPPORTED, "the key \"action\" says rollback");
+    must_refuse("", "action", "rollback", ERROR_REQUEST_UNSUPPORTED, "the attribute \"action\" says rollback");
+}
+
+static void unknown_keys_are_named(void **state) {
+    (void)state;
+    static const char *const unknown[] = {"Target", "targets",    "target ",     "",           "database", "dsn",
+                                          "PGHOST", "LD_PRELOAD", "traceparent", "googclient", "CloudPub", "pawl"};
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        char data[64], message[64];
+        (void)snprintf(data, sizeof(data), "{\"%s\":\"x\"}", unknown[i]);
+        (void)snprintf(message, sizeof(message), "the key \"%s\" is not known", unknown[i]);
+        must_refuse(data, NULL, NULL, ERROR_REQUEST_MALFORMED, message);
+        (void)snprintf(message, sizeof(message), "the attribute \"%s\" is not known", unknown[i]);
+        must_refuse("", unknown[i], "x", ERROR_REQUEST_MALFORMED, message);
+        must_refuse("{}", unknown[i], "x", ERROR_REQUEST_MALFORMED, message);
+    }
+}
+
+static void attributes_of_the_platform_are_ignored(void **state) {
+    (void)state;
+    static const char *const names[] = {"googclient_schemaencoding",
+                                        "googclient_traceparent",
+                                        "googclient_deliveryattempt",
+                                        "CloudPubSubDeadLetterSourceDeliveryCount",
+                                        "CloudPubSubDeadLetterSourceDeliveryErrorMessage",
+                                        "pawl_error"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        assert_null(must_read("", names[i], "\n").target);
+    must_refuse("{\"googclient_traceparent\":\"x\"}", NULL, NULL, ERROR_REQUEST_MALFORMED,
+                "\"googclient_traceparent\" is not known");
+}
+
+static void data_is_a_json_object_or_empty(void **state) {
+    (void)state;
+    static const char *const bad[] = {" ",
+                                      "migrate",
+                                      "{",
+                                      "{\"target\":\"main\"",
+                                      "{\"target\":\"main\"}}",
+                                      "{'target':'main'}",
+                                      "target=main",
+                                      "{\"target\":\"main\",\"target\":\"main\"}",
+                                      "{\"target\":\"main\\u0000\"}",
+                                      "{\"target\":\"\xff\"}",
+                                      "\xef\xbb\xbf{}",
+                                      "\xff\xfe{\x01}"};
+    static const char *const other[] = {"null", "[]", "\"main\"", "42", "true", "[{\"target\":\"main\"}]"};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        must_refuse(bad[i], NULL, NULL, ERROR_REQUEST_MALFORMED, "the message's data is not a JSON object: JSON: ");
+    for (size_t i = 0; i < COUNT(other); i++)
+        must_refuse(other[i], NULL, NULL, ERROR_REQUEST_MALFORMED, "the message's data is JSON, but not an object");
+    struct request request;
+    struct error err = {0};
+    const struct envelope nul = {.data = VIEW("{}\0{\"action\":\"plan\"}")};
+    assert_false(request_read(&nul, arena, &request, &err));
+}
+
+// Both as a value in data and as an attribute.
+static void refuse_value(const char *key, const char *value, const char *shape) {
+    char data[1200], message[128];
+    (void)snprintf(data, sizeof(data), "{\"%s\":\"%s\"}", key, value);
+    (void)snprintf(message, sizeof(message), "the key \"%s\" must be %s", key, shape);
+    must_refuse(data, NULL, NULL, ERROR_REQUEST_MALFORMED, message);
+    (void)snprintf(message, sizeof(message), "the attribute \"%s\" must be %s", key, shape);
+    must_refuse("", key, value, ERROR_REQUEST_MALFORMED, message);
+}
+
+static void values_are_held_to_their_shape(void **state) {
+    (void)state;
+    static const char *const targets[] = {
+        "",          "Main", "main ", " main", "ma in", "main.db", "main/..", "m\xc3\xa9in", "dbname=x host=evil",
+        "main;drop", "*"};
+    static const char *const versions[] = {"",   "latest", "-1",  "+1", "1.0",     "1 ",
+                                           " 1", "0x10",   "1_0", "V1", "\xd9\xa1"};
+    static const char *const actions[] = {"", "Migrate", "migrate ", "up", "down", "Rollback", "dry-run"};
+    for (size_t i = 0; i < COUNT(targets); i++)
+        refuse_value("target", targets[i], "1 to 63 of a-z");
+    for (size_t i = 0; i < COUNT(versions); i++)
+        refuse_value("to", versions[i], "a version: 1 to 64 digits");
+    for (size_t i = 0; i < COUNT(actions); i++)
+        refuse_value("action", actions[i], "migrate or plan");
+    refuse_value("release", "", "1 to 200 bytes");
+    refuse_value("release", "a\xc2\x9b", "1 to 200 bytes");
+    refuse_value("reason", "a\x7f", "at most 500 bytes");
+    must_refuse("{\"release\":\"a\\u001b[2J\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "the key \"release\" must be");
+    must_refuse("{\"reason\":\"two\\nlines\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "the key \"reason\" must be");
+    must_refuse("", "reason", "two\nlines", ERROR_REQUEST_MALFORMED, "the attribute \"reason\" must be");
+}
+
+static void lengths_are_bounded_to_the_byte(void **state) {
+    (void)state;
+    static const struct {
+        const char *key, *shape;
+        char fill;
+        size_t max;
+    } cases[] = {{"target", "1 to 63", 'a', 63},
+                 {"release", "1 to 200", 'x', 200},
+                 {"to", "a version", '9', 64},
+                 {"reason", "at most 500", ' ', 500}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char value[600];
+        memset(value, cases[i].fill, sizeof(value));
+        value[cases[i].max] = '\0';
+        must_read("", cases[i].key, value);
+        value[cases[i].max] = cases[i].fill;
+        value[cases[i].max + 1] = '\0';
+        refuse_value(cases[i].key, value, cases[i].shape);
+    }
+}
+
+static void values_of_another_type_are_refused(void **state) {
+    (void)state;
+    static const char *const keys[] = {"target", "release", "action", "reason"};
+    static const char *const values[] = {"1", "true", "null", "[]", "{}", "[\"main\"]"};
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        for (size_t j = 0; j < COUNT(values); j++) {
+            char data[64], message[64];
+            (void)snprintf(data, sizeof(data), "{\"%s\":%s}", keys[i], values[j]);
+            (void)snprintf(message, sizeof(message), "the key \"%s\" is not a text", keys[i]);
+            must_refuse(data, NULL, NULL, ERROR_REQUEST_MALFORMED, message);
+        }
+    }
+}
+
+static void a_name_from_outside_is_shown_cut_and_harmless(void **state) {
+    (void)state;
+    char name[101] = "\x1b[2J\n";
+    memset(name + 5, 'a', 95);
+    must_refuse("", name, "x", ERROR_REQUEST_MALFORMED,
+                "the attribute \" [2J aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" is not known");
+}
+
+static int make_arena(void **state) {
+    (void)state;
+    arena = arena_new();
+    return 0;
+}
+
+static int free_arena(void **state) {
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_message_means_migrate_all),
+        cmocka_unit_test(every_key_is_read_from_data),
+        cmocka_unit_test(every_key_is_read_from_attributes),
+        cmocka_unit_test(both_forms_together_make_one_request),
+        cmocka_unit_test(a_key_that_says_two_things_is_refused_by_name),
+        cmocka_unit_test(a_version_may_be_a_number_where_it_is_exact),
+        cmocka_unit_test(keys_of_later_versions_are_named),
+        cmocka_unit_test(unknown_keys_are_named),
+        cmocka_unit_test(attributes_of_the_platform_are_ignored),
+        cmocka_unit_test(data_is_a_json_object_or_empty),
+        cmocka_unit_test(values_are_held_to_their_shape),
+        cmocka_unit_test(lengths_are_bounded_to_the_byte),
+        cmocka_unit_test(values_of_another_type_are_refused),
+        cmocka_unit_test(a_name_from_outside_is_shown_cut_and_harmless),
+    };
+    return cmocka_run_group_tests_name("push/request", tests, make_arena, free_arena);
+}
