@@ -1,4 +1,4 @@
-// A mutex with a deadline and a name on the door. See gate.h.
+// A mutex with a deadline, a name on the door, and word of how the last one inside fared. See gate.h.
 #include "command/gate.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -6,14 +6,18 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct gate {
     pthread_mutex_t mutex;
     pthread_cond_t changed; // on the monotonic clock
     bool taken, closed;
-    char holder[128];
+    char holder[128], ask[256]; // of the one inside
     uint64_t since_ms;
+    uint64_t turn;                        // counts those who have left
+    char last_holder[128], last_ask[256]; // of the one who left last, and how it fared
+    struct error failure;
 };
 
 struct gate *gate_new(void) {
@@ -39,31 +43,57 @@ static struct timespec after(uint64_t ms) {
     return (struct timespec){.tv_sec = (time_t)(end / 1000), .tv_nsec = (long)(end % 1000) * 1000000};
 }
 
-bool gate_enter(struct gate *gate, const char *name, uint64_t ms, struct error *err) {
+static bool share_failure(const struct gate *gate, struct error *err) {
+    *err = gate->failure;
+    return error_wrap(err, "run %s, which asked for the same, failed while this one waited for it", gate->last_holder);
+}
+
+static bool take(struct gate *gate, const char *name, const char *ask) {
+    gate->taken = true;
+    gate->since_ms = clock_ms();
+    text_copy(gate->holder, sizeof(gate->holder), view_of(name));
+    text_copy(gate->ask, sizeof(gate->ask), view_of(ask));
+    return true;
+}
+
+// With the mutex held.
+static bool enter(struct gate *gate, const char *name, const char *ask, const struct timespec *limit,
+                  struct error *err) {
+    uint64_t turn = gate->turn;
+    int waited = 0;
+    while (gate->taken && !gate->closed && waited != ETIMEDOUT) {
+        waited = pthread_cond_timedwait(&gate->changed, &gate->mutex, limit);
+        bool left = gate->turn != turn;
+        turn = gate->turn;
+        if (left && error_class(gate->failure.code) == CLASS_PERMANENT && strcmp(gate->last_ask, ask) == 0)
+            return share_failure(gate, err);
+    }
+    if (gate->closed)
+        return error_set(err, ERROR_SHUTTING_DOWN, "the worker is shutting down and starts no run");
+    if (gate->taken)
+        return error_set(err, ERROR_LOCK_HELD, "run %s is at work in this worker since %llu s", gate->holder,
+                         (unsigned long long)((clock_ms() - gate->since_ms) / 1000));
+    return take(gate, name, ask);
+}
+
+bool gate_enter(struct gate *gate, const char *name, const char *ask, uint64_t ms, bool *ret_waited,
+                struct error *err) {
     struct timespec limit = after(ms);
     (void)pthread_mutex_lock(&gate->mutex);
-    int waited = 0;
-    while (gate->taken && !gate->closed && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&gate->changed, &gate->mutex, &limit);
-    bool entered = !gate->taken && !gate->closed;
-    if (entered) {
-        gate->taken = true;
-        gate->since_ms = clock_ms();
-        text_copy(gate->holder, sizeof(gate->holder), view_of(name));
-    } else if (gate->closed) {
-        error_set(err, ERROR_SHUTTING_DOWN, "the worker is shutting down and starts no run");
-    } else {
-        error_set(err, ERROR_LOCK_HELD, "run %s is at work in this worker since %llu s", gate->holder,
-                  (unsigned long long)((clock_ms() - gate->since_ms) / 1000));
-    }
+    *ret_waited = gate->taken;
+    bool entered = enter(gate, name, ask, &limit, err);
     (void)pthread_mutex_unlock(&gate->mutex);
     return entered;
 }
 
-void gate_leave(struct gate *gate) {
+void gate_leave(struct gate *gate, const struct error *failure) {
     (void)pthread_mutex_lock(&gate->mutex);
     gate->taken = false;
-    (void)pthread_cond_broadcast(&gate->changed); // gate_wait_closed waits on it too
+    gate->turn++;
+    text_copy(gate->last_holder, sizeof(gate->last_holder), view_of(gate->holder));
+    text_copy(gate->last_ask, sizeof(gate->last_ask), view_of(gate->ask));
+    gate->failure = failure ? *failure : (struct error){0};
+    (void)pthread_cond_broadcast(&gate->changed); // each of those who wait may have to hear of the failure
     (void)pthread_mutex_unlock(&gate->mutex);
 }
 

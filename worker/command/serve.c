@@ -127,16 +127,26 @@ static void log_run_event(void *context, const struct run_event *event) {
     }
 }
 
+// What the run is to do, for deliveries that ask for the same.
+static char *ask_of(const struct delivery *delivery) {
+    return arena_printf(delivery->arena, "%s %s %s", delivery->set.digest, delivery->run.plan_only ? "plan" : "migrate",
+                        delivery->run.to ? delivery->run.to : "newest");
+}
+
 static bool run_migrations(struct service *service, struct delivery *delivery, struct error *err) {
     uint64_t start = clock_ms(), wait = delivery->run.lock_wait_ms;
-    if (!gate_enter(service->gate, delivery->run.id, wait, err))
+    bool waited = false;
+    bool entered = gate_enter(service->gate, delivery->run.id, ask_of(delivery), wait, &waited, err);
+    if (waited)
+        metrics_waited(&service->metrics);
+    if (!entered)
         return false;
-    uint64_t waited = clock_ms() - start;
-    delivery->run.lock_wait_ms = (unsigned)(waited < wait ? wait - waited : 0);
+    uint64_t spent = clock_ms() - start;
+    delivery->run.lock_wait_ms = (unsigned)(spent < wait ? wait - spent : 0);
     struct run_observer observer = {.event = log_run_event, .context = delivery};
     bool done = run_execute(service->database, &delivery->set, &delivery->run, &observer, service->control,
                             delivery->arena, &delivery->report, err);
-    gate_leave(service->gate);
+    gate_leave(service->gate, done ? NULL : err);
     return done;
 }
 

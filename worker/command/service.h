@@ -3,6 +3,7 @@
 #include "auth/keys.h"
 #include "base/log.h"
 #include "command/gate.h"
+#include "command/metrics.h"
 #include "migrate/run.h"
 #include "net/server.h"
 #include "options.h"
@@ -17,6 +18,7 @@ struct service {
     struct run_database *database;
     struct run_control *control;
     struct gate *gate;
+    struct metrics metrics;
     struct server *server;
     pthread_t threads[2]; // of service_warm
     size_t thread_count;
