@@ -16,7 +16,7 @@ endif
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
             -Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough -Wcast-align -Wdate-time
 CFLAGS := -std=c17 -D_GNU_SOURCE -Iworker $(shell pkg-config --cflags libpq 2>/dev/null) $(WARNINGS) -g -pthread -fno-common
-LDFLAGS := -pthread -Wl,--as-needed -Wl,--exclude-libs,ALL
+LDFLAGS := -pthread -Wl,--as-needed -Wl,--exclude-libs,libpg_query.a:libhttp_parser.a:libevent_core.a
 # Static where Debian has an archive that stands alone: fewer shared objects to open when a message wakes us from zero.
 LDLIBS := -l:libpg_query.a -l:libhttp_parser.a -l:libevent_core.a -lcurl -lpq -lssl -lcrypto -lcjson -lm
 
@@ -90,7 +90,7 @@ FORCE:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
-.PHONY: deps build-tests test test-unit
+.PHONY: deps build-tests test test-unit fuzz build-fuzzers
 deps: ## install what building and testing need (Debian packages; sudo when not root)
 	@tests/deps
 build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
@@ -109,6 +109,13 @@ bench: deps ## measure the release build: cold start, 1,000 migrations against p
 	@BUILD=build/release tests/bench/start.pl
 	@BUILD=build/release tests/with-postgres tests/bench/migrations.pl
 	@BUILD=build/release PAWL_TEST_FSYNC=on tests/with-postgres tests/bench/migrations.pl
+FUZZ_SECONDS ?= 20
+fuzz: ## let clang's libFuzzer loose on every parser for FUZZ_SECONDS each; finds are kept in build/fuzz
+	@$(MAKE) --no-print-directory VARIANT=fuzz -j$$(nproc) build-fuzzers
+	@set -e; for target in $(notdir $(FUZZERS)); do echo "== $$target"; mkdir -p build/fuzz/corpus/$$target; \
+	  build/fuzz/tests/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=build/fuzz/$$target- build/fuzz/corpus/$$target tests/fuzz/corpus/$$target; done
+build-fuzzers: $(FUZZERS)
 
 # ---- housekeeping ----------------------------------------------------------------------------------------------------
 .PHONY: format clean help

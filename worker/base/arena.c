@@ -22,7 +22,7 @@ struct arena {
     struct chunk *newest;
 };
 
-static _Noreturn void out_of_memory(void) {
+_Noreturn void memory_exhausted(void) {
     static const char message[] = "pawl: out of memory\n";
     if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0)
         abort();
@@ -32,14 +32,14 @@ static _Noreturn void out_of_memory(void) {
 void *memory_alloc(size_t size) {
     void *memory = calloc(1, size ? size : 1);
     if (!memory)
-        out_of_memory();
+        memory_exhausted();
     return memory;
 }
 
 void *memory_grow(void *old, size_t size) {
     void *memory = realloc(old, size ? size : 1);
     if (!memory)
-        out_of_memory();
+        memory_exhausted();
     return memory;
 }
 
@@ -75,7 +75,7 @@ static struct chunk *chunk_new(size_t size) {
 
 void *arena_alloc(struct arena *arena, size_t size) {
     if (size > SIZE_MAX / 2)
-        out_of_memory();
+        memory_exhausted();
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct chunk *newest = arena->newest;
     if (newest && size <= newest->size - newest->used) {
@@ -97,13 +97,13 @@ void *arena_alloc(struct arena *arena, size_t size) {
 void *arena_array(struct arena *arena, size_t count, size_t size) {
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
-        out_of_memory();
+        memory_exhausted();
     return arena_alloc(arena, total);
 }
 
 char *arena_copy(struct arena *arena, const char *data, size_t length) {
     if (length > SIZE_MAX / 2)
-        out_of_memory();
+        memory_exhausted();
     char *copy = arena_alloc(arena, length + 1);
     if (length > 0)
         memcpy(copy, data, length);

@@ -24,6 +24,7 @@ char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((
 void *memory_alloc(size_t size); // zeroed
 void *memory_grow(void *old, size_t size);
 char *memory_string(const char *string);
+_Noreturn void memory_exhausted(void);     // for memory that a library asked for in vain
 void memory_wipe(void *data, size_t size); // not optimised away
 static inline void memory_cleanup(void *pointer) {
     extern void free(void *);

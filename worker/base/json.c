@@ -210,11 +210,20 @@ static cJSON *build(const struct scan *scan) {
     return cJSON_ParseWithLengthOpts(copy, scan->text.length, NULL, false);
 }
 
+// Memory that cJSON_Delete may free.
+static char *node_string(const struct view *text) {
+    char *string = cJSON_malloc(text->length + 1);
+    if (!string)
+        memory_exhausted();
+    memcpy(string, text->data, text->length);
+    string[text->length] = '\0';
+    return string;
+}
+
 static void attach_numbers(cJSON *item, const struct view **next) {
     for (; item; item = item->next) {
         if (cJSON_IsNumber(item)) {
-            item->valuestring = memory_alloc((*next)->length + 1);
-            memcpy(item->valuestring, (*next)->data, (*next)->length);
+            item->valuestring = node_string(*next);
             (*next)++;
         }
         attach_numbers(item->child, next);
@@ -257,8 +266,8 @@ bool json_parse(struct view text, struct json **ret_json, struct error *err) {
     if (scan.problem)
         return error_set(err, ERROR_REQUEST_MALFORMED, "JSON: %s at byte %zu", scan.problem, scan.at);
     cJSON *root = build(&scan);
-    if (!root)
-        return error_set(err, ERROR_INTERNAL, "JSON: cJSON cannot read what is well-formed");
+    if (!root) // well-formed it is, so cJSON can only have lacked memory
+        memory_exhausted();
     if (has_twins_anywhere(root)) {
         cJSON_Delete(root);
         return error_set(err, ERROR_REQUEST_MALFORMED, "JSON: an object has two members of one name");

@@ -31,7 +31,6 @@ void terminal_clear(struct terminal *terminal) {
 }
 
 void terminal_print(struct terminal *terminal, enum tone tone, const char *format, ...) {
-    cleanup_text struct text line = TEXT(LINE);
     char raw[LINE], safe[LINE];
     va_list arguments;
     va_start(arguments, format);
