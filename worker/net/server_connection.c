@@ -72,7 +72,7 @@ static void proceed(struct server_connection *connection);
 
 static void finish_answer(struct server_connection *connection) {
     text_done(&connection->out);
-    if (connection->closing) {
+    if (connection->closing || connection->server->draining) {
         shutdown(connection->fd, SHUT_WR);
         enter(connection, LINGER, SERVER_READ, LINGER_MS);
         return;
@@ -81,17 +81,18 @@ static void finish_answer(struct server_connection *connection) {
     proceed(connection);
 }
 
+// What does not go out at once goes out as the client reads, within one deadline for the whole answer.
 static void write_answer(struct server_connection *connection) {
     while (connection->sent < connection->out.length) {
         ssize_t sent = send(connection->fd, connection->out.data + connection->sent,
                             connection->out.length - connection->sent, MSG_NOSIGNAL);
         if (sent > 0)
             connection->sent += (size_t)sent;
-        else if (sent < 0 && errno == EINTR)
-            continue;
-        else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (connection->stage != WRITE)
+                enter(connection, WRITE, SERVER_WRITE, connection->server->limits.write_ms);
             return;
-        else {
+        } else if (sent == 0 || errno != EINTR) {
             close_later(connection);
             return;
         }
@@ -114,9 +115,7 @@ static void start_answer(struct server_connection *connection, struct server_ans
     text_done(&answer->body);
     server_exchange_free(exchange);
     connection->exchange = NULL;
-    enter(connection, WRITE, SERVER_WRITE, connection->server->limits.write_ms);
-    if (connection->stage == WRITE)
-        write_answer(connection);
+    write_answer(connection);
 }
 
 static void refuse(struct server_connection *connection, const struct error *err, const char *allow) {
