@@ -100,6 +100,15 @@ test: deps ## build and run every suite; the totals come last (VARIANT=asan and 
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
 
+# ---- to see it ---------------------------------------------------------------------------------------------------------
+.PHONY: demo run
+demo: deps ## watch a published message migrate a real PostgreSQL; ends by itself
+	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/pawl $(BUILD)/localcloud
+	@BUILD=$(BUILD) tests/with-postgres tests/demo/demo.pl
+run: deps ## leave the worker, a database and a local Pub/Sub running until Ctrl-C
+	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/pawl $(BUILD)/localcloud
+	@BUILD=$(BUILD) tests/with-postgres tests/demo/run.pl
+
 # ---- figures ---------------------------------------------------------------------------------------------------------
 .PHONY: bench
 $(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
