@@ -1,0 +1,133 @@
+#!/usr/bin/perl
+# `pawl` from a shell: the same engine, exit codes that scripts can use, help everywhere, and two at once are safe.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use Pawl::Migrations;
+use Pawl::Postgres;
+use Pawl::Shell qw(pawl start_pawl);
+use Pawl::Wait qw(wait_until);
+
+my $database   = Pawl::Postgres->new;
+my $migrations = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', '0002_b.sql' => "CREATE TABLE b (); INSERT INTO b DEFAULT VALUES;\n");
+my %here = (database => $database, migrations => $migrations);
+
+subtest 'help answers everywhere, and wrong usage exits 2' => sub {
+    for my $arguments (['--help'], ['help'], ['-h'], map({ [$_, '--help'], ['help', $_] } qw(serve migrate plan status new)), ['help', 'options'], ['help', 'errors'], ['--version'], ['version']) {
+        my $result = pawl($arguments);
+        is($result->{exit}, 0, "pawl @$arguments: exit 0");
+        isnt($result->{out}, '', "pawl @$arguments: answers");
+        is($result->{err}, '', "pawl @$arguments: on standard output");
+    }
+    for my $arguments ([], ['nonsense'], ['migrate', '--nonsense'], ['migrate', '--lock-wait'], ['migrate', '--lock-wait', 'soon'], ['migrate', 'operand'], ['new'], ['help', 'nonsense'], ['migrate', '--color=blue'], ['status', '--json=x']) {
+        my $result = pawl($arguments, %here);
+        is($result->{exit}, 2, "pawl @$arguments: exit 2");
+        isnt($result->{err}, '', "pawl @$arguments: says why on standard error");
+    }
+    my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => undef});
+    is($result->{exit}, 2, 'without a database: exit 2');
+    like($result->{err}, qr/DATABASE_URL/, 'which is named');
+};
+
+subtest 'plan, migrate, status' => sub {
+    my $plan = pawl(['plan'], %here);
+    is($plan->{exit}, 0, 'plan: exit 0');
+    like($plan->{out}, qr/0001_a\.sql.*0002_b\.sql.*2 migrations pending/s, 'plan lists what is pending');
+    is($database->value(q{SELECT count(*) FROM pg_namespace WHERE nspname = 'pawl'}), 0, 'and touches nothing');
+    my $migrate = pawl(['migrate', '--to', '1', '--reason', 'by hand'], %here);
+    is($migrate->{exit}, 0, 'migrate --to: exit 0');
+    like($migrate->{err}, qr/applied 0001_a\.sql/, 'it tells as it goes');
+    like($migrate->{out}, qr/applied 1 migration in \d+ ms; the database is at version 1/, 'and sums up');
+    is($database->value('SELECT reason FROM pawl.runs'), 'by hand', 'the reason is kept');
+    my $json = pawl(['status', '--json'], %here)->{json};
+    is_deeply([map { $_->{state} } @{$json->{migrations}}], ['applied', 'pending'], 'status --json');
+    $json = pawl(['migrate', '--json'], %here)->{json};
+    is($json->{status}, 'applied', 'migrate --json: one object');
+    is_deeply([map { $_->{file} } @{$json->{migrations}}], ['0002_b.sql'], 'with what was applied');
+    is($database->value('SELECT count(*) FROM b'), 1, 'once');
+    my $again = pawl(['migrate'], %here);
+    is($again->{exit}, 0, 'again: exit 0');
+    like($again->{out}, qr/nothing pending/, 'nothing pending');
+    like(pawl(['status'], %here)->{out}, qr/2 applied, 0 pending/, 'status sums up');
+};
+
+subtest 'new numbers as its neighbours do' => sub {
+    my $files = Pawl::Migrations->new('0009_a.sql' => '', '0010_b.sql' => '');
+    my $result = pawl(['new', 'Add Orders!'], migrations => $files);
+    is($result->{exit}, 0, 'exit 0');
+    like($result->{out}, qr{/0011_add_orders\.sql\n\z}, 'the next number, a plain name');
+    ok(-f $files->path('0011_add_orders.sql'), 'the file is there');
+    my $stamps = Pawl::Migrations->new('20260101120000_a.sql' => '');
+    like(pawl(['new', 'b'], migrations => $stamps)->{out}, qr{/20\d{12}_b\.sql\n\z}, 'by the time where its neighbours are');
+    my $empty = Pawl::Migrations->new;
+    like(pawl(['new', 'first'], migrations => $empty)->{out}, qr{/0001_first\.sql\n\z}, 'an empty folder starts at 0001');
+    is(pawl(['new', '!!!'], migrations => $empty)->{exit}, 2, 'a name without letters: exit 2');
+};
+
+subtest 'what fails says where, and exits 1' => sub {
+    $migrations->write('0003_bad.sql', "CREATE TABLE half ();\nSELECT\n  nosuch;\n");
+    my $result = pawl(['migrate', '--color', 'never'], %here);
+    is($result->{exit}, 1, 'exit 1');
+    like($result->{err}, qr/0003_bad\.sql, line 3, statement 2 of 2/, 'file, line, statement');
+    like($result->{err}, qr/MIGRATION_FAILED \(SQLSTATE 42703\)/, 'code');
+    like($result->{err}, qr/to do:/, 'what to do');
+    my $json = pawl(['migrate', '--json'], %here)->{json};
+    is($json->{error}, 'MIGRATION_FAILED', 'the same as JSON');
+    ok(!$database->has_table('half'), 'nothing is half done');
+    $migrations->remove('0003_bad.sql');
+    $migrations->write('0001_a.sql', 'CREATE TABLE a (changed int);');
+    is(pawl(['migrate'], %here)->{exit}, 1, 'a changed file: exit 1');
+    like(pawl(['status'], %here)->{out}, qr/changed\s+0001_a\.sql/, 'status says which');
+    $migrations->write('0001_a.sql', 'CREATE TABLE a ();');
+};
+
+subtest 'a database that is not there: exit 3, and no password in what is said' => sub {
+    my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => 'postgresql://u:hunter2secret@127.0.0.1:1/x'});
+    is($result->{exit}, 3, 'exit 3: try again later');
+    unlike($result->{err} . $result->{out}, qr/hunter2secret/, 'the password is not shown');
+    $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => 'postgresql://u:hunter2secret@@@:::/x?nosuch=1'});
+    isnt($result->{exit}, 0, 'a broken URL fails');
+    unlike($result->{err} . $result->{out}, qr/hunter2secret/, 'without its password');
+};
+
+subtest 'a second migrate waits for the first, naming it, and finds nothing left to do' => sub {
+    $migrations->write('0004_slow.sql', "CREATE TABLE slow ();\nSELECT pg_sleep(1.5);\n");
+    my $first = start_pawl(['migrate'], %here);
+    wait_until { $database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}) > 0 } what => 'the first to hold the lock';
+    my $short = pawl(['migrate', '--lock-wait', '100ms'], %here);
+    is($short->{exit}, 3, 'one that does not wait long enough: exit 3');
+    like($short->{err}, qr/LOCK_HELD/, 'its code');
+    my $second = pawl(['migrate'], %here);
+    is($second->{exit}, 0, 'the second: exit 0');
+    like($second->{err}, qr/waiting: .*shell-/, 'it named the run it waited for');
+    like($second->{out}, qr/nothing pending/, 'nothing was left to do');
+    is($first->wait_end, 0, 'the first: exit 0');
+    is($database->value(q{SELECT count(*) FROM pawl.migrations WHERE file = '0004_slow.sql'}), 1, 'applied once');
+};
+
+subtest 'Ctrl-C rolls back and leaves nothing behind' => sub {
+    $migrations->write('0005_long.sql', "CREATE TABLE long ();\nSELECT pg_sleep(60);\n");
+    my $run = start_pawl(['migrate'], %here);
+    wait_until { $database->value(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND state = 'active' AND datname = current_database()}) > 0 } what => 'the statement to run';
+    $run->signal('INT');
+    is($run->wait_end(10), 3, 'exit 3');
+    ok(!$database->has_table('long'), 'rolled back');
+    is($database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, 'no lock is left');
+    $migrations->write('0005_long.sql', 'CREATE TABLE long ();');
+    is(pawl(['migrate'], %here)->{exit}, 0, 'the next one finishes');
+};
+
+subtest 'twenty at once on an empty database: all exit 0, each migration once' => sub {
+    my $fresh = Pawl::Postgres->new;
+    my $fifty = Pawl::Migrations->new(map { sprintf('%04d_t.sql', $_) => "CREATE TABLE t$_ ();\nINSERT INTO marks VALUES ($_);\n" } 2 .. 50);
+    $fifty->write('0001_marks.sql', 'CREATE TABLE marks (n int);');
+    my @runs = map { start_pawl(['migrate'], database => $fresh, migrations => $fifty) } 1 .. 20;
+    my @exits = map { $_->wait_end(60) } @runs;
+    is_deeply(\@exits, [(0) x 20], 'all exit 0') or diag map { $_->err } @runs;
+    is($fresh->value('SELECT count(*) || \'/\' || count(DISTINCT n) FROM marks'), '49/49', 'each once');
+    is($fresh->value('SELECT count(*) FROM pawl.migrations'), 50, 'fifty rows in the ledger');
+};
+
+done_testing();

@@ -1,0 +1,102 @@
+#!/usr/bin/perl
+# How the service starts and ends: it refuses to start without what it needs and names it, it answers while database and key server are away, and
+# it can be PID 1.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use IO::Socket::INET;
+use Pawl::LocalCloud;
+use Pawl::Migrations;
+use Pawl::Postgres;
+use Pawl::Process;
+use Pawl::Wait qw(wait_until);
+use Pawl::Worker;
+
+my $build      = $ENV{BUILD} // 'build/debug';
+my $cloud      = Pawl::LocalCloud->start;
+my $database   = Pawl::Postgres->new;
+my $migrations = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();');
+my %complete   = (PAWL_AUDIENCE => 'https://pawl', PAWL_CALLERS => 'a@b', DATABASE_URL => $database->url, PAWL_MIGRATIONS => $migrations->folder,
+    PAWL_JWKS_URL => $cloud->jwks_url, PORT => 0, PAWL_ADDRESS => '127.0.0.1');
+
+sub refused {
+    my (%change) = @_;
+    my $process = Pawl::Process->start(name => 'pawl serve', command => ["$build/pawl", 'serve'], env => {%complete, %change}, quiet => 1);
+    return ($process->wait_end, $process->err);
+}
+
+subtest 'it refuses to start, naming what is missing' => sub {
+    for my $name (qw(PAWL_AUDIENCE PAWL_CALLERS DATABASE_URL)) {
+        my ($exit, $said) = refused($name => undef);
+        is($exit, 2, "without $name: exit 2");
+        like($said, qr/\Q$name\E/, "$name is named");
+    }
+    my ($exit, $said) = refused(PAWL_AUDIENCE => undef, PAWL_CALLERS => '', DATABASE_URL => undef);
+    like($said, qr/PAWL_AUDIENCE.*PAWL_CALLERS.*DATABASE_URL/, 'all at once');
+    my %wrong = (PAWL_MIGRATIONS => '/no/such/folder', PORT => '99999', PAWL_CLOCK_SKEW => '2h', PAWL_JWKS_URL => 'http://keys.example/certs', PAWL_AUDIENCE => 'a,,b', PAWL_BUILT => 'yesterday', PAWL_LOG_FORMAT => 'xml');
+    for my $name (sort keys %wrong) {
+        my ($code, $words) = refused($name => $wrong{$name});
+        is($code, 2, "$name=$wrong{$name}: exit 2");
+        like($words, qr/\Q$name\E/, 'and is named');
+    }
+    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0);
+    my ($code, $words) = refused(PORT => $taken->sockport);
+    is($code, 2, 'a port that is taken: exit 2');
+    like($words, qr/@{[$taken->sockport]}/, 'and is named');
+};
+
+subtest 'health answers at once, ready when the rest is there' => sub {
+    my $worker = Pawl::Worker->start(database => $database, migrations => $migrations, cloud => $cloud, ready => 0);
+    is($worker->request(GET => '/health')->{status}, 200, 'health');
+    $worker->wait_ready;
+    is($worker->request(GET => '/ready')->{json}{status}, 'ready', 'ready');
+    is($worker->stop, 0, 'exit code 0');
+};
+
+subtest 'the database away: alive, not ready, deliveries are told to come again' => sub {
+    my $worker = Pawl::Worker->start(migrations => $migrations, cloud => $cloud, ready => 0, env => {DATABASE_URL => 'postgresql://u:hunter2secret@127.0.0.1:1/x'});
+    is($worker->request(GET => '/health')->{status}, 200, 'health');
+    my $ready = $worker->request(GET => '/ready');
+    is($ready->{status}, 503, 'not ready');
+    is($ready->{json}{error}, 'DATABASE_UNAVAILABLE', 'and why');
+    my $push = $worker->request(POST => '/', token => $cloud->token(claims => {aud => $worker->audience, email => $worker->account}),
+        body => {message => {messageId => '1', publishTime => '2026-01-01T00:00:00Z', data => ''}, subscription => 'projects/p/subscriptions/s'});
+    is($push->{status}, 503, 'a push: 503');
+    ok($push->{headers}{'retry-after'}, 'with Retry-After');
+    unlike(join('', map { $_->{line} } $worker->logs) . $push->{content}, qr/hunter2secret/, 'the password is nowhere');
+    is($worker->stop, 0, 'exit code 0');
+};
+
+subtest 'the key server away: 503, and served when it is back' => sub {
+    $cloud->fault('/oauth2/v3/certs', status => 500);
+    my $worker = Pawl::Worker->start(database => $database, migrations => $migrations, cloud => $cloud, ready => 0);
+    my %push = (token => $cloud->token(claims => {aud => $worker->audience, email => $worker->account}),
+        body => {message => {messageId => '1', publishTime => '2026-01-01T00:00:00Z', data => ''}, subscription => 'projects/p/subscriptions/s'});
+    my $response = $worker->request(POST => '/', %push);
+    is($response->{status}, 503, '503');
+    is($response->{json}{error}, 'KEYS_UNAVAILABLE', 'and why');
+    $cloud->clear_faults;
+    wait_until { $worker->request(POST => '/', %push)->{status} == 200 } seconds => 60, what => 'the keys to be fetched again';
+    $cloud->fault('/oauth2/v3/certs', status => 500);
+    is($worker->request(POST => '/', %push)->{status}, 200, 'keys that were fetched are served while the server is away');
+    $cloud->clear_faults;
+    is($worker->stop, 0, 'exit code 0');
+};
+
+subtest 'as PID 1 it ends on SIGTERM and reaps' => sub {
+    plan skip_all => 'needs root for a PID namespace' if $> != 0 or system('unshare --pid --fork true 2>/dev/null') != 0;
+    my $process = Pawl::Process->start(name => 'pawl as PID 1', env => \%complete,
+        command => ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', 'sleep 0.2 & exec "$0" serve', "$build/pawl"]);
+    wait_until { $process->err =~ /"port":(\d+)/ || $process->err =~ /port (\d+)/ } what => 'it to listen';
+    my ($child) = split ' ', do { open my $in, '<', "/proc/@{[$process->pid]}/task/@{[$process->pid]}/children" or die; <$in> };
+    open my $status, '<', "/proc/$child/status" or die;
+    my ($inside) = map { /^NSpid:.*\s(\d+)$/ } <$status>;
+    is($inside, 1, 'it is PID 1');
+    wait_until { my $zombies = `ps --ppid $child -o stat= 2>/dev/null`; $zombies !~ /\S/ } what => 'its inherited child to be reaped';
+    kill 'TERM', $child;
+    is($process->wait_end, 0, 'exit code 0');
+};
+
+done_testing();
