@@ -21,6 +21,12 @@ my $migrations = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();');
 my %complete   = (PAWL_AUDIENCE => 'https://pawl', PAWL_CALLERS => 'a@b', DATABASE_URL => $database->url, PAWL_MIGRATIONS => $migrations->folder,
     PAWL_JWKS_URL => $cloud->jwks_url, PORT => 0, PAWL_ADDRESS => '127.0.0.1');
 
+sub children { # zombies are among them
+    my ($pid) = @_;
+    open my $in, '<', "/proc/$pid/task/$pid/children" or die "children of $pid: $!";
+    return split ' ', <$in> // '';
+}
+
 sub refused {
     my (%change) = @_;
     my $process = Pawl::Process->start(name => 'pawl serve', command => ["$build/pawl", 'serve'], env => {%complete, %change}, quiet => 1);
@@ -90,11 +96,11 @@ subtest 'as PID 1 it ends on SIGTERM and reaps' => sub {
     my $process = Pawl::Process->start(name => 'pawl as PID 1', env => \%complete,
         command => ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', 'sleep 0.2 & exec "$0" serve', "$build/pawl"]);
     wait_until { $process->err =~ /"port":(\d+)/ || $process->err =~ /port (\d+)/ } what => 'it to listen';
-    my ($child) = split ' ', do { open my $in, '<', "/proc/@{[$process->pid]}/task/@{[$process->pid]}/children" or die; <$in> };
+    my ($child) = children($process->pid);
     open my $status, '<', "/proc/$child/status" or die;
     my ($inside) = map { /^NSpid:.*\s(\d+)$/ } <$status>;
     is($inside, 1, 'it is PID 1');
-    wait_until { my $zombies = `ps --ppid $child -o stat= 2>/dev/null`; $zombies !~ /\S/ } what => 'its inherited child to be reaped';
+    wait_until { !children($child) } what => 'its inherited child to be reaped';
     kill 'TERM', $child;
     is($process->wait_end, 0, 'exit code 0');
 };
