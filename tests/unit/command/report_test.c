@@ -1,0 +1,107 @@
+// Outcomes as JSON and text.
+#include "command/report.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct run_item items[] = {
+    {.version = "1", .name = "a", .file = "0001_a.sql", .statements = 2, .ms = 5, .state = "applied"},
+    {.version = "totals",
+     .name = "totals",
+     .file = "repeat_totals.sql",
+     .repeatable = true,
+     .statements = 1,
+     .state = "applied"},
+};
+static const struct run_request request = {.id = "77", .target = "default", .release = "abc"};
+
+static void a_run_is_one_object(void **state) {
+    (void)state;
+    struct run_report report = {
+        .state = "applied", .items = items, .count = 2, .version = "1", .ms = 9, .round_trips = 3};
+    struct text out cleanup_text = TEXT(4096);
+    report_json(&request, &report, "def", &out);
+    assert_string_equal(
+        text_string(&out),
+        "{\"status\":\"applied\",\"run\":\"77\",\"target\":\"default\",\"release\":\"abc\",\"served_by\":\"def\","
+        "\"applied\":2,\"version\":\"1\",\"migrations\":[{\"version\":\"1\",\"name\":\"a\",\"file\":\"0001_a.sql\","
+        "\"statements\":2,\"ms\":5},{\"name\":\"totals\",\"file\":\"repeat_totals.sql\",\"statements\":1,\"ms\":0}],"
+        "\"ms\":9,\"round_trips\":3}");
+}
+
+static void an_empty_database_has_no_version(void **state) {
+    (void)state;
+    struct run_report report = {.state = "planned"};
+    struct text out cleanup_text = TEXT(4096);
+    report_json(&request, &report, NULL, &out);
+    assert_non_null(strstr(text_string(&out), "\"pending\":0,\"version\":null,\"migrations\":[]"));
+    assert_null(strstr(text_string(&out), "served_by"));
+}
+
+static void a_failure_says_where_and_what_to_do(void **state) {
+    (void)state;
+    struct error err = {0};
+    error_set(&err, ERROR_MIGRATION_FAILED, "0002_b.sql: no such \"thing\"");
+    text_copy(err.file, sizeof(err.file), VIEW("0002_b.sql"));
+    text_copy(err.sqlstate, sizeof(err.sqlstate), VIEW("42703"));
+    err.line = 4;
+    err.statement = 2;
+    err.statements = 3;
+    struct text out cleanup_text = TEXT(8192);
+    report_error_json(&request, &err, &out);
+    assert_non_null(strstr(text_string(&out), "{\"status\":\"failed\",\"run\":\"77\""));
+    assert_non_null(
+        strstr(text_string(&out),
+               "\"error\":\"MIGRATION_FAILED\",\"message\":\"0002_b.sql: no such \\\"thing\\\"\","
+               "\"file\":\"0002_b.sql\",\"line\":4,\"statement\":2,\"statements\":3,\"sqlstate\":\"42703\""));
+    assert_non_null(strstr(text_string(&out), "\"remedy\":"));
+}
+
+static void what_may_pass_is_called_retry(void **state) {
+    (void)state;
+    struct error err = {0};
+    error_set(&err, ERROR_LOCK_HELD, "held");
+    struct text out cleanup_text = TEXT(8192);
+    report_error_json(NULL, &err, &out);
+    assert_non_null(strstr(text_string(&out), "{\"status\":\"retry\",\"error\":\"LOCK_HELD\""));
+    assert_null(strstr(text_string(&out), "\"line\""));
+}
+
+static void every_error_is_in_the_table(void **state) {
+    (void)state;
+    struct text out cleanup_text = TEXT(65536);
+    report_error_table(&out);
+    assert_false(out.full);
+    for (enum error_code code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
+        char cell[80];
+        (void)snprintf(cell, sizeof(cell), "| `%s` |", error_name(code));
+        assert_non_null(strstr(text_string(&out), cell));
+    }
+}
+
+static void a_summary_counts(void **state) {
+    (void)state;
+    struct text out cleanup_text = TEXT(512);
+    struct run_report report = {.state = "applied", .count = 1, .version = "7", .ms = 3};
+    report_summary(&report, &out);
+    assert_string_equal(text_string(&out), "applied 1 migration in 3 ms; the database is at version 7");
+    text_clear(&out);
+    report = (struct run_report){.state = "planned", .count = 2};
+    report_summary(&report, &out);
+    assert_string_equal(text_string(&out), "2 migrations pending");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_is_one_object),
+        cmocka_unit_test(an_empty_database_has_no_version),
+        cmocka_unit_test(a_failure_says_where_and_what_to_do),
+        cmocka_unit_test(what_may_pass_is_called_retry),
+        cmocka_unit_test(every_error_is_in_the_table),
+        cmocka_unit_test(a_summary_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
