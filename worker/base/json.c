@@ -198,7 +198,8 @@ static const struct json *wrap(const cJSON *item) {
 }
 
 // cJSON reads a number as a double, by the locale's rules, and 63 characters of it at most. So it is shown a 0 in its place, and
-// the text itself is kept where a number has no other use for it: in valuestring, which cJSON_Delete frees.
+// the text itself is kept where a number has no other use for it: in valuestring, which cJSON_Delete frees. (cJSON also notes the
+// place of its last error in a global, from any thread; nobody reads it.)
 static cJSON *build(const struct scan *scan) {
     cleanup_free char *copy = memory_alloc(scan->text.length + 1);
     memcpy(copy, scan->text.data, scan->text.length);

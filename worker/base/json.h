@@ -9,7 +9,8 @@ struct json; // a value; the root owns all that is below it
 enum json_type { JSON_NULL, JSON_BOOLEAN, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 #define JSON_DEPTH_MAX 32
 
-// Errors: ERROR_REQUEST_MALFORMED with what and the byte offset (never the text); callers set the code that fits their place.
+// Errors: ERROR_REQUEST_MALFORMED with what and, but for twins, the byte offset (never the text); callers set the code that fits
+// their place. Thread-safe.
 bool json_parse(struct view text, struct json **ret_json, struct error *err);
 void json_free(struct json *json);
 static inline void json_cleanup(struct json **json) {

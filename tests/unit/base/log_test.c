@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -255,6 +256,29 @@ static void a_terminal_reads_words(void **state) {
     json_free(read_json());
 }
 
+static void only_a_terminal_that_wants_colours_gets_them(void **state) {
+    (void)state;
+    int mine = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(mine >= 0 && grantpt(mine) == 0 && unlockpt(mine) == 0);
+    int theirs = open(ptsname(mine), O_RDWR | O_NOCTTY);
+    assert_true(theirs >= 0);
+    for (int coloured = 0; coloured < 2; coloured++) {
+        if (coloured)
+            unsetenv("NO_COLOR");
+        else
+            setenv("NO_COLOR", "1", 1);
+        log_start(LOG_AUTO, LOG_INFO, theirs);
+        log_event(LOG_ERROR, NULL, "broken");
+        ssize_t length = read(mine, line, sizeof(line) - 1);
+        assert_true(length > 0);
+        line[length] = '\0';
+        assert_true((strstr(line, "\033[1;31merror") != NULL) == coloured);
+        assert_non_null(strstr(line, "broken\r\n"));
+    }
+    close(theirs);
+    close(mine);
+}
+
 static void a_trace_is_read_from_either_header(void **state) {
     (void)state;
     struct log_context context = {0};
@@ -372,6 +396,7 @@ int main(void) {
         cmocka_unit_test(an_error_is_reported_with_its_place),
         cmocka_unit_test(a_huge_failure_stays_one_good_line),
         cmocka_unit_test(a_terminal_reads_words),
+        cmocka_unit_test(only_a_terminal_that_wants_colours_gets_them),
         cmocka_unit_test(a_trace_is_read_from_either_header),
         cmocka_unit_test(a_malformed_trace_is_ignored_whole),
         cmocka_unit_test(lines_of_many_threads_stay_whole),
