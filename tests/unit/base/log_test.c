@@ -124,6 +124,16 @@ static void nothing_that_is_logged_can_forge_a_line(void **state) {
     assert_null(strstr(line, "\xc2\x9b"));
 }
 
+enum { FIELDS = 40 };
+
+static void fill(struct log_field fields[static FIELDS], const char *value) {
+    static char names[FIELDS][4];
+    for (size_t i = 0; i < FIELDS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "f%02u", (unsigned)i % 100);
+        fields[i] = LOG_STRING(names[i], value);
+    }
+}
+
 static void fields_messages_and_lines_are_cut(void **state) {
     (void)state;
     start(LOG_JSON, LOG_INFO);
@@ -144,22 +154,35 @@ static void fields_messages_and_lines_are_cut(void **state) {
     assert_null(json_get(json, "truncated"));
     json_free(json);
 
-    struct log_field many[100];
-    for (size_t i = 0; i < 100; i++)
-        many[i] = LOG_STRING("field", quotes);
-    many[0].name = "first", many[1] = LOG_NUMBER("second", 2);
-    for (size_t i = 2; i < 100; i++) // names differ, so that the line stays good JSON however many fit
-        many[i].name =
-            &"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"[i];
-    log_fields(LOG_INFO, NULL, many, 100, "%s", quotes);
+    struct log_field many[FIELDS];
+    fill(many, quotes);
+    many[1] = LOG_NUMBER("second", 2);
+    log_fields(LOG_INFO, NULL, many, FIELDS, "%s", quotes);
     json = read_json();
-    assert_true(strlen(line) < 8192);
     assert_true(json_boolean(json_get(json, "truncated"), &truncated) && truncated);
     assert_true(json_string(json_get(json, "message"), &got));
     assert_int_equal(got.length, 2048);
-    assert_non_null(json_get(json, "first"));
+    assert_non_null(json_get(json, "f00"));
     assert_non_null(json_get(json, "second"));
     json_free(json);
+}
+
+// However the last field falls on the limit, the line ends as JSON must.
+static void a_full_line_is_closed(void **state) {
+    (void)state;
+    start(LOG_JSON, LOG_INFO);
+    char text[257];
+    memset(text, 'a', sizeof(text));
+    text[256] = '\0';
+    struct log_field fields[FIELDS];
+    fill(fields, text);
+    for (size_t length = 0; length <= 256; length++) {
+        fields[0].string = text + 256 - length;
+        log_fields(LOG_INFO, NULL, fields, FIELDS, "full");
+        json_free(read_json());
+        assert_true(strlen(line) + 1 <= 8192);
+        assert_non_null(strstr(line, "\"truncated\":true"));
+    }
 }
 
 static void a_failure_says_all_that_a_human_needs(void **state) {
@@ -340,34 +363,38 @@ static void a_malformed_trace_is_ignored_whole(void **state) {
 
 enum { THREADS = 4, LINES = 50 };
 
-static void *chatter(void *name) {
-    char text[2049];
-    memset(text, *(char *)name, 2048);
-    text[2048] = '\0';
-    const struct log_field field = LOG_STRING("name", name);
+static void *chatter(void *of) {
+    const struct log_field *fields = of;
     for (int i = 0; i < LINES; i++)
-        log_fields(LOG_INFO, NULL, &field, 1, "%s%s", text, text);
+        log_fields(LOG_INFO, NULL, fields, FIELDS, "%.1s", fields->string);
     return NULL;
 }
 
+// The lines are longer than what a pipe keeps together by itself.
 static void lines_of_many_threads_stay_whole(void **state) {
     (void)state;
     start(LOG_JSON, LOG_INFO);
-    static char names[THREADS][2] = {"a", "b", "c", "d"};
+    static char letters[THREADS][201];
+    static struct log_field fields[THREADS][FIELDS];
     pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        memset(letters[i], 'a' + i, 200);
+        fill(fields[i], letters[i]);
+    }
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, chatter, names[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, chatter, fields[i]), 0);
     FILE *lines = fdopen(dup(lines_fd[0]), "r");
     assert_non_null(lines);
     for (int i = 0; i < THREADS * LINES; i++) {
         struct json *json = NULL;
         struct error err = {0};
-        struct view message, name;
+        struct view message, field;
         assert_non_null(fgets(line, sizeof(line), lines));
+        assert_true(strlen(line) > 4096);
         assert_true(json_parse(view_of(line), &json, &err));
-        assert_true(json_string(json_get(json, "message"), &message) && json_string(json_get(json, "name"), &name));
-        for (size_t at = 0; at < message.length; at++)
-            assert_int_equal(message.data[at], name.data[0]);
+        assert_true(json_string(json_get(json, "message"), &message) && message.length == 1);
+        for (const struct json *member = json_get(json, "f00"); json_string(member, &field); member = json_next(member))
+            assert_true(field.length == 200 && field.data[0] == message.data[0] && field.data[199] == message.data[0]);
         json_free(json);
     }
     fclose(lines);
@@ -392,6 +419,7 @@ int main(void) {
         cmocka_unit_test(lesser_severities_are_silent),
         cmocka_unit_test(nothing_that_is_logged_can_forge_a_line),
         cmocka_unit_test(fields_messages_and_lines_are_cut),
+        cmocka_unit_test(a_full_line_is_closed),
         cmocka_unit_test(a_failure_says_all_that_a_human_needs),
         cmocka_unit_test(an_error_is_reported_with_its_place),
         cmocka_unit_test(a_huge_failure_stays_one_good_line),
