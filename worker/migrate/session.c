@@ -4,10 +4,13 @@
 #include <stdio.h>
 
 // An orphan (we were killed) dies in half a second, also in the middle of a statement, where the server can look (PostgreSQL 14 on
-// Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see.
+// Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
+// the ledger's schema first on its search_path ("$user") and put the files' tables there.
 #define COMMON                                                                                                         \
     "SELECT pg_catalog.set_config('application_name', $1, false),"                                                     \
     " pg_catalog.set_config('lock_timeout', $2, false),"                                                               \
+    " CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("            \
+    "  pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), false) END,"         \
     " pg_catalog.set_config('client_encoding', 'UTF8', false),"                                                        \
     " pg_catalog.set_config('standard_conforming_strings', 'on', false),"                                              \
     " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false),"                                     \
