@@ -74,7 +74,10 @@ static bool has_part(CURLU *parts, CURLUPart which) {
     return curl_url_get(parts, which, &part, 0) == CURLUE_OK;
 }
 
-static bool read_place(CURLU *parts, bool allow_http, struct place *ret_place, struct error *err) {
+// Which hosts plain http may go to.
+enum plain { PLAIN_NOWHERE, PLAIN_LOCAL, PLAIN_ANYWHERE };
+
+static bool read_place(CURLU *parts, enum plain allowed, struct place *ret_place, struct error *err) {
     cleanup_part char *scheme = NULL, *host = NULL;
     if (curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
         curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK || host[0] == '\0')
@@ -85,7 +88,7 @@ static bool read_place(CURLU *parts, bool allow_http, struct place *ret_place, s
         return error_set(err, ERROR_CONFIGURATION, "the URL has a user name, a password or a fragment");
     struct place place = {.secure = strcasecmp(scheme, "https") == 0, .local = is_local(host)};
     bool plain = strcasecmp(scheme, "http") == 0;
-    if (!place.secure && !(plain && allow_http && place.local))
+    if (!place.secure && !(plain && (allowed == PLAIN_ANYWHERE || (allowed == PLAIN_LOCAL && place.local))))
         return error_set(err, ERROR_CONFIGURATION, "the URL's scheme is not https%s",
                          plain ? " (http is for loopback and the metadata server only)" : "");
     text_copy(place.host, sizeof place.host, view_of(host));
@@ -93,13 +96,13 @@ static bool read_place(CURLU *parts, bool allow_http, struct place *ret_place, s
     return true;
 }
 
-static bool find_place(const char *url, bool allow_http, struct place *ret_place, struct error *err) {
+static bool find_place(const char *url, enum plain allowed, struct place *ret_place, struct error *err) {
     CURLU *parts = curl_url();
     if (parts == NULL)
         return error_set(err, ERROR_INTERNAL, "libcurl has no memory for a URL");
     CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     bool found = code == CURLUE_OK
-                     ? read_place(parts, allow_http, ret_place, err)
+                     ? read_place(parts, allowed, ret_place, err)
                      : error_set(err, ERROR_CONFIGURATION, "the URL is malformed: %s", curl_url_strerror(code));
     curl_url_cleanup(parts);
     return found;
@@ -107,7 +110,7 @@ static bool find_place(const char *url, bool allow_http, struct place *ret_place
 
 bool client_check_url(const char *url, bool allow_http, struct error *err) {
     struct place place;
-    return find_place(url, allow_http, &place, err);
+    return find_place(url, allow_http ? PLAIN_LOCAL : PLAIN_NOWHERE, &place, err);
 }
 
 // ---- what comes back -------------------------------------------------------------------------------------------------
@@ -115,6 +118,7 @@ bool client_check_url(const char *url, bool allow_http, struct error *err) {
 // One request on its way. The limits are kept here and not only in libcurl, whose own look at Content-Length alone.
 struct transfer {
     struct client_answer answer;
+    const char *wanted_field; // NULL: none
     size_t head_left;
     bool head_too_large;
 };
@@ -154,13 +158,15 @@ static size_t receive_field(char *data, size_t size, size_t count, void *context
     }
     transfer->head_left -= line.length;
     if (view_starts(line, "HTTP/")) // a new head: what an interim answer (1xx) said is not about the final one
-        answer->cache_control[0] = answer->age[0] = answer->content_type[0] = '\0';
+        answer->cache_control[0] = answer->age[0] = answer->content_type[0] = answer->wanted[0] = '\0';
     else if (take_field(line, "Cache-Control", &value))
         collect(answer->cache_control, sizeof answer->cache_control, value);
     else if (take_field(line, "Age", &value))
         collect(answer->age, sizeof answer->age, value);
     else if (take_field(line, "Content-Type", &value))
         collect(answer->content_type, sizeof answer->content_type, value);
+    else if (transfer->wanted_field != NULL && take_field(line, transfer->wanted_field, &value))
+        collect(answer->wanted, sizeof answer->wanted, value);
     return line.length;
 }
 
@@ -259,12 +265,14 @@ static bool perform(struct client *client, const struct client_request *request,
 bool client_fetch(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
                   struct error *err) {
     struct place place;
-    if (!find_place(request->url, request->allow_http, &place, err)) {
+    enum plain allowed = request->allow_emulator ? PLAIN_ANYWHERE : request->allow_http ? PLAIN_LOCAL : PLAIN_NOWHERE;
+    if (!find_place(request->url, allowed, &place, err)) {
         err->code = ERROR_KEYS_UNAVAILABLE;
         return false;
     }
     struct transfer transfer = {
         .answer.body = TEXT(request->body_max ? request->body_max : BODY_MAX_DEFAULT),
+        .wanted_field = request->wanted_field,
         .head_left = HEAD_MAX,
     };
     if (!perform(client, request, &place, &transfer, err)) {

@@ -15,6 +15,8 @@ struct client_request {
     size_t body_max;            // of the answer; 0 = 256 KiB
     unsigned timeout_ms;        // total; 0 = 10 s
     bool allow_http;            // plain http, for loopback and the metadata server
+    bool allow_emulator;        // plain http to any host: for an emulator, and never with a secret
+    const char *wanted_field;   // one more field of the answer's head to hand out; may be NULL
 };
 struct client_answer {
     long status;
@@ -22,6 +24,7 @@ struct client_answer {
     char cache_control[256]; // "" when absent
     char age[32];
     char content_type[128];
+    char wanted[128]; // the value of `wanted_field`
 };
 // Errors: ERROR_INTERNAL.
 bool client_new(struct client **ret_client, struct error *err);
