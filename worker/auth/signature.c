@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/pem.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -157,5 +158,64 @@ bool signature_verify(const struct key *key, struct view message, struct view si
     ERR_clear_error(); // a failed verification leaves an entry in this thread's queue
     if (!holds)
         return error_set(err, ERROR_TOKEN_SIGNATURE, "the token's signature was not made by the key that it names");
+    return true;
+}
+
+// ---- signing ---------------------------------------------------------------------------------------------------------
+
+struct signer {
+    EVP_PKEY *rsa;
+};
+
+// OpenSSL would ask the terminal for the passphrase of an encrypted key.
+static int refuse_passphrase(char *buffer, int size, int writing, void *context) {
+    (void)buffer, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+static EVP_PKEY *read_private(struct view pem) {
+    if (pem.length > INT32_MAX)
+        return NULL;
+    BIO *memory = BIO_new_mem_buf(pem.data, (int)pem.length);
+    EVP_PKEY *rsa = memory != NULL ? PEM_read_bio_PrivateKey(memory, NULL, refuse_passphrase, NULL) : NULL;
+    BIO_free(memory);
+    ERR_clear_error();
+    return rsa;
+}
+
+bool signer_new(struct view pem, struct signer **ret_signer, struct error *err) {
+    EVP_PKEY *rsa = read_private(pem);
+    if (rsa == NULL)
+        return error_set(err, ERROR_CONFIGURATION, "the private key is not an unencrypted key in PEM form");
+    int bits = EVP_PKEY_get_bits(rsa);
+    if (EVP_PKEY_is_a(rsa, "RSA") != 1 || bits < KEY_BITS_MIN || bits > KEY_BITS_MAX) {
+        EVP_PKEY_free(rsa);
+        return error_set(err, ERROR_CONFIGURATION, "the private key is not an RSA key of %d to %d bits", KEY_BITS_MIN,
+                         KEY_BITS_MAX);
+    }
+    struct signer *signer = memory_alloc(sizeof *signer);
+    signer->rsa = rsa;
+    *ret_signer = signer;
+    return true;
+}
+
+void signer_free(struct signer *signer) {
+    if (signer == NULL)
+        return;
+    EVP_PKEY_free(signer->rsa);
+    free(signer);
+}
+
+bool signer_sign(const struct signer *signer, struct view message, struct text *signature, struct error *err) {
+    unsigned char bytes[KEY_BITS_MAX / 8];
+    size_t length = sizeof bytes;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool made = context != NULL && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, signer->rsa) == 1 &&
+                EVP_DigestSign(context, bytes, &length, (const unsigned char *)message.data, message.length) == 1;
+    EVP_MD_CTX_free(context);
+    ERR_clear_error();
+    if (!made)
+        return error_set(err, ERROR_INTERNAL, "OpenSSL cannot sign with the private key");
+    text_append_view(signature, (struct view){(const char *)bytes, length});
     return true;
 }

@@ -24,3 +24,13 @@ bool key_equal(const struct key *a, const struct key *b);
 
 // True when `signature` (raw bytes) is this key's RS256 signature of `message`. Thread-safe. Errors: ERROR_TOKEN_SIGNATURE.
 bool signature_verify(const struct key *key, struct view message, struct view signature, struct error *err);
+
+// A private key that signs.
+struct signer; // immutable, usable by several threads
+
+// `pem`: an unencrypted RSA key of KEY_BITS_MIN to KEY_BITS_MAX bits in PKCS #8 or PKCS #1. Errors: ERROR_CONFIGURATION, without
+// a byte of the key.
+bool signer_new(struct view pem, struct signer **ret_signer, struct error *err);
+void signer_free(struct signer *signer); // NULL is fine
+// Appends the RS256 signature of `message`, raw bytes. Errors: ERROR_INTERNAL.
+bool signer_sign(const struct signer *signer, struct view message, struct text *signature, struct error *err);

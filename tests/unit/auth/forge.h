@@ -26,3 +26,5 @@ void forge_hmac_token(struct view secret, struct view header, struct view claims
 // The public key as an attacker would feed it to an HMAC.
 void forge_public_pem(const struct forge *forge, struct text *out);
 void forge_public_der(const struct forge *forge, struct text *out);
+// The private key as a service account's key file holds it (PKCS #8), or locked with a passphrase.
+void forge_private_pem(const struct forge *forge, bool locked, struct text *out);
