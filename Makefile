@@ -49,6 +49,7 @@ INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*/*_
 # What several test programs share (a file beside them that is no test itself); each takes from the archive what it uses.
 TEST_HELPERS := $(filter-out %_test.c,$(wildcard tests/unit/*/*.c tests/integration/*/*.c))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(BUILD)/%.o)
+CONTRACT_TESTS := $(wildcard tests/contract/*.t)
 E2E_TESTS := $(wildcard tests/e2e/*.t)
 HOUSE_TESTS := $(wildcard tests/house/*.t)
 INFRA_TESTS := $(wildcard tests/infra/*.t)
@@ -96,7 +97,7 @@ deps: ## install what building and testing need (Debian packages; sudo when not 
 build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
 test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
 	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
-	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(E2E_TESTS)
+	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS)
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
 

@@ -306,6 +306,21 @@ bool config_read_push(struct config *config, const struct json *json, struct ref
 
 // ---- the table -----------------------------------------------------------------------------------------------------------
 
+bool field_is_empty(const struct json *json) {
+    struct view string;
+    bool boolean;
+    int64_t number;
+    return !json || json_type(json) == JSON_NULL || (json_string(json, &string) && !string.length) ||
+           (json_boolean(json, &boolean) && !boolean) || json_integer(json, 0, 0, &number) ||
+           ((json_type(json) == JSON_OBJECT || json_type(json) == JSON_ARRAY) && !json_first(json));
+}
+
+static bool read_foreign(struct config *config, const struct json *json, struct refusal *refusal) {
+    (void)config;
+    return field_is_empty(json) ||
+           refuse(refusal, UNIMPLEMENTED, "localcloud has no subscriptions with %.64s.", json_name(json));
+}
+
 static bool read_nothing(struct config *config, const struct json *json, struct refusal *refusal) {
     (void)config;
     (void)json;
@@ -332,6 +347,12 @@ static const struct {
     {"enableExactlyOnceDelivery", read_exactly_once, false},
     {"deadLetterPolicy", read_dead_letter, false},
     {"retryPolicy", read_retry, false},
+    {"bigqueryConfig", read_foreign, true},
+    {"cloudStorageConfig", read_foreign, true},
+    {"messageTransforms", read_foreign, true},
+    {"tags", read_foreign, true},
+    {"detached", read_foreign, true},
+    {"topicMessageRetentionDuration", read_nothing, true},
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 

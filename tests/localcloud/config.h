@@ -30,5 +30,7 @@ bool config_read_push(struct config *config, const struct json *push, struct ref
 void config_write(const struct config *config, const char *topic, const char *name, struct json_writer *writer);
 // "10s", "0.5s": a protobuf duration.
 bool duration_read(const struct json *json, int64_t max_ms, int64_t *ret_ms);
+// Null, false, 0, "", {} or []: a field that says nothing, as generated clients send them.
+bool field_is_empty(const struct json *json);
 // A JSON object of strings, written again; NULL when it is something else. The caller frees it.
 char *labels_read(const struct json *json);

@@ -21,6 +21,23 @@ static void write_topic(const struct topic *topic, struct json_writer *writer) {
     json_end_object(writer);
 }
 
+// Fields of a topic that localcloud has no use for; generated clients send them empty.
+static bool is_foreign(const char *name) {
+    static const char *const names[] = {"name",
+                                        "state",
+                                        "tags",
+                                        "kmsKeyName",
+                                        "messageStoragePolicy",
+                                        "schemaSettings",
+                                        "satisfiesPzs",
+                                        "ingestionDataSourceSettings",
+                                        "messageTransforms"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 // Labels and retention; the fields of a topic that localcloud has no use for are refused rather than forgotten.
 static bool read_topic(struct call *call, const struct json *json, char **ret_labels, char **ret_retention) {
     char *labels cleanup_free = memory_string(""), *retention cleanup_free = memory_string("");
@@ -39,7 +56,10 @@ static bool read_topic(struct call *call, const struct json *json, char **ret_la
                               "Invalid message retention duration: 10 minutes to 31 days.");
             free(retention);
             retention = memory_string(text.data);
-        } else if (strcmp(name, "name") != 0 && strcmp(name, "state") != 0) {
+        } else if (!is_foreign(name)) {
+            return refuse(&call->refusal, INVALID_ARGUMENT,
+                          "Invalid JSON payload received. Unknown name \"%.64s\": Cannot find field.", name);
+        } else if (strcmp(name, "name") != 0 && !field_is_empty(member)) {
             return refuse(&call->refusal, UNIMPLEMENTED, "localcloud has no topics with %.64s.", name);
         }
     }

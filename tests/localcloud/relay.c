@@ -1,7 +1,8 @@
 // The signing relay for the official emulator (platform.md §7.4): it takes the emulator's unsigned pushes at
-//   POST /relay?audience=A&email=E[&deadline=SECONDS][&attempts=true]
-// and hands them to the worker with what production has and the emulator lacks: a signed token, the delivery attempt (counted here) and
-// a hang-up at the deadline. The worker's status goes back. What the emulator keeps to itself, the ordering key, cannot be added.
+//   POST /relay[/PATH]?audience=A&email=E[&deadline=SECONDS][&attempts=true]
+// and hands them to the worker, at PATH below the --relay URL, with what production has and the emulator lacks: a signed token, the
+// delivery attempt (counted here) and a hang-up at the deadline. The worker's status goes back. What the emulator keeps to itself, the
+// ordering key, cannot be added.
 #include "base/arena.h"
 #include "base/log.h"
 #include "cloud.h"
@@ -93,8 +94,9 @@ static void carry(struct cloud *cloud, struct exchange *exchange, struct view bo
     if (carried->next)
         carried->next->back = &carried->next;
     cloud->relayed->carried = carried;
-    carried->post = post_start(cloud->loop, cloud->relay_url, headers, sizeof headers / sizeof *headers, body,
-                               deadline_ms, on_answer, carried);
+    carried->post = post_start(
+        cloud->loop, arena_printf(exchange->arena, "%s%s", cloud->relay_url, exchange->path + strlen("/relay")),
+        headers, sizeof headers / sizeof *headers, body, deadline_ms, on_answer, carried);
 }
 
 static bool relay(struct cloud *cloud, struct exchange *exchange, struct refusal *refusal) {
@@ -116,7 +118,8 @@ static bool relay(struct cloud *cloud, struct exchange *exchange, struct refusal
 
 bool relay_handle(struct cloud *cloud, struct exchange *exchange) {
     struct refusal refusal;
-    if (strcmp(exchange->path, "/relay") != 0 || strcmp(exchange->method, "POST") != 0)
+    if ((strcmp(exchange->path, "/relay") != 0 && strncmp(exchange->path, "/relay/", 7) != 0) ||
+        strcmp(exchange->method, "POST") != 0)
         return false;
     if (!relay(cloud, exchange, &refusal))
         exchange_refuse(exchange, &refusal);

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use parent -norequire, 'Pawl::PubSub';
 use Carp qw(croak);
-use Pawl::Process;
+use Pawl::Process qw(built);
 use Pawl::PubSub;
 use Pawl::Wait qw(wait_until);
 
@@ -12,11 +12,10 @@ use Pawl::Wait qw(wait_until);
 sub start {
     my ($class, %options) = @_;
     my $project = $options{project} // 'pawl-test';
-    my $build   = $ENV{BUILD}       // 'build/debug';
     my $self    = bless {project => $project}, $class;
     $self->{process} = Pawl::Process->start(
         name    => 'localcloud',
-        command => ["$build/localcloud", '--port', $options{port} // 0, '--project', $project, '--log', 'text', $options{relay} ? ('--relay', $options{relay}) : ()],
+        command => [built('localcloud'), '--port', $options{port} // 0, '--project', $project, '--log', 'text', $options{relay} ? ('--relay', $options{relay}) : ()],
     );
     wait_until {
         croak 'localcloud did not start: ' . $self->{process}->tail if !$self->{process}->running;

@@ -4,15 +4,24 @@ package Pawl::Process;
 use strict;
 use warnings;
 use Carp qw(croak);
+use Exporter qw(import);
+use File::Spec;
 use File::Temp qw(tempdir);
 use POSIX qw(:sys_wait_h _exit);
 use Scalar::Util qw(weaken);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 use Pawl::Wait qw(wait_until patience);
+our @EXPORT_OK = qw(built);
 
 my (%alive, @ended);
 my $SHOWN = 6;
+
+# A program of the built tree, wherever the process is going to run.
+sub built {
+    my ($program) = @_;
+    return File::Spec->rel2abs(($ENV{BUILD} // 'build/debug') . "/$program");
+}
 
 # Pawl::Process->start(name => 'worker', command => [...], env => {NAME => value, GONE => undef}, folder => working folder, stdin => file,
 # quiet => 1 when its output is nobody's business)

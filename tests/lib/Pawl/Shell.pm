@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use Exporter qw(import);
 use JSON::PP ();
-use Pawl::Process;
+use Pawl::Process qw(built);
 our @EXPORT_OK = qw(pawl start_pawl);
 
 sub _environment {
@@ -18,10 +18,9 @@ sub _environment {
 # start_pawl(['migrate'], database => Pawl::Postgres, migrations => Pawl::Migrations, env => {...}, folder => ...): a Pawl::Process.
 sub start_pawl {
     my ($arguments, %options) = @_;
-    my $build = $ENV{BUILD} // 'build/debug';
     return Pawl::Process->start(
         name    => "pawl @$arguments",
-        command => ["$build/pawl", @$arguments],
+        command => [built('pawl'), @$arguments],
         env     => _environment(%options),
         map { $_ => $options{$_} } grep { defined $options{$_} } qw(folder stdin),
     );

@@ -8,7 +8,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 use Time::HiRes qw(time);
-use Pawl::Process;
+use Pawl::Process qw(built);
 use Pawl::Wait qw(wait_until patience);
 
 our $AUDIENCE = 'https://pawl.example';
@@ -18,7 +18,6 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 # ready => 0 to go on before it is ready)
 sub start {
     my ($class, %options) = @_;
-    my $build = $ENV{BUILD} // 'build/debug';
     my $self  = bless {account => $class->account($options{cloud})}, $class;
     my %env   = (
         PORT            => 0,
@@ -32,7 +31,7 @@ sub start {
         $options{cloud}      ? (PAWL_JWKS_URL   => $options{cloud}->jwks_url)    : (),
         %{$options{env} // {}},
     );
-    $self->{process} = Pawl::Process->start(name => 'pawl serve', command => ["$build/pawl", 'serve', @{$options{arguments} // []}], env => \%env);
+    $self->{process} = Pawl::Process->start(name => 'pawl serve', command => [built('pawl'), 'serve', @{$options{arguments} // []}], env => \%env);
     $self->wait_ready if $options{ready} // 1;
     return $self;
 }
