@@ -52,6 +52,13 @@ static struct log_context trace_of(const struct service *service, const struct s
     return log;
 }
 
+// A stranger learns which rule refused the push. What this worker expects instead is for the log: no need to tell whoever asks.
+static void refuse(const struct error *err, struct server_answer *ret_answer) {
+    struct error told = {.code = err->code};
+    text_copy(told.message, sizeof(told.message), view_of(error_meaning(err->code)));
+    server_answer_error(&told, ret_answer);
+}
+
 static bool admit_push(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     const struct service *service = context;
     struct error err = {0};
@@ -63,7 +70,7 @@ static bool admit_push(void *context, struct server_exchange *exchange, struct s
     free(claims);
     struct log_context log = trace_of(service, exchange);
     log_failure(LOG_WARNING, &log, &err);
-    server_answer_error(&err, ret_answer);
+    refuse(&err, ret_answer);
     return false;
 }
 
