@@ -60,7 +60,7 @@ static void refuse(const struct error *err, struct server_answer *ret_answer) {
 }
 
 static bool admit_push(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
-    const struct service *service = context;
+    struct service *service = context;
     struct error err = {0};
     struct token_claims *claims = memory_alloc(sizeof(*claims));
     if (verify_caller(service, exchange, claims, &err)) {
@@ -70,6 +70,7 @@ static bool admit_push(void *context, struct server_exchange *exchange, struct s
     free(claims);
     struct log_context log = trace_of(service, exchange);
     log_failure(LOG_WARNING, &log, &err);
+    metrics_failed(&service->metrics, err.code);
     refuse(&err, ret_answer);
     return false;
 }
@@ -200,10 +201,13 @@ static void handle_push(void *context, struct server_exchange *exchange) {
     struct delivery delivery = {.arena = arena, .claims = server_note(exchange), .log = trace_of(service, exchange)};
     struct server_answer answer = {0};
     struct error err = {0};
-    if (deliver(service, server_body(exchange), &delivery, &err))
+    if (deliver(service, server_body(exchange), &delivery, &err)) {
+        metrics_done(&service->metrics, delivery.report.state, delivery.report.count, delivery.report.ms);
         report_done(service, &delivery, &answer);
-    else
+    } else {
+        metrics_failed(&service->metrics, err.code);
         report_failed(&delivery, &err, &answer);
+    }
     server_answer(exchange, &answer);
 }
 
