@@ -18,6 +18,7 @@ struct scan {
     size_t word_count;
     struct view word; // the token before, when it was a word; else empty
     bool after_dot;   // the token before was "."
+    bool after_end;   // the token before was ";" inside a body
     unsigned froms;   // COPY's FROMs so far
     bool copy_in;     // STDIN stands behind the first
     bool escapes;
@@ -131,13 +132,15 @@ static bool dollar_quote(const struct splitter *splitter, size_t *ret_length) {
 }
 
 static bool skip_dollar_quoted(struct splitter *splitter, size_t tag, struct error *err) {
-    const char *body = splitter->at + tag;
-    const char *close = memmem(body, (size_t)(splitter->end - body), splitter->at, tag);
-    if (close == NULL)
-        return script_refuse(err, splitter->file, splitter->line, "the %.*s that opens here is never closed",
-                             (int)(tag < 64 ? tag : 64), splitter->at);
-    advance_to(splitter, close + tag);
-    return true;
+    const char *open = splitter->at;
+    for (const char *at = open + tag; (at = memchr(at, '$', (size_t)(splitter->end - at))) != NULL; at++) {
+        if ((size_t)(splitter->end - at) >= tag && memcmp(at, open, tag) == 0) {
+            advance_to(splitter, at + tag);
+            return true;
+        }
+    }
+    return script_refuse(err, splitter->file, splitter->line, "the %.*s that opens here is never closed",
+                         (int)(tag < 64 ? tag : 64), open);
 }
 
 // Block comments nest (SQL:1999 5.2); a counter does what a stack would.
@@ -193,7 +196,7 @@ static bool skip_restrict(struct splitter *splitter, const struct scan *scan, st
                          (int)(name.length < 64 ? name.length : 64), name.data);
 }
 
-// BEGIN ATOMIC ... END holds statements of its own, and CASE ... END within.
+// BEGIN ATOMIC ...; END holds statements of its own, and CASE ... END within. The body's own END follows a semicolon.
 static void count_blocks(struct scan *scan, struct view word) {
     if (scan->after_dot || word_is(scan->word, "as"))
         return; // a name
@@ -203,10 +206,10 @@ static void count_blocks(struct scan *scan, struct view word) {
         (!word_is(scan->words[object], "function") && !word_is(scan->words[object], "procedure")))
         return;
     if (scan->blocks == 0)
-        scan->blocks = word_is(scan->word, "begin") && word_is(word, "atomic");
+        scan->blocks = scan->parentheses == 0 && word_is(scan->word, "begin") && word_is(word, "atomic");
     else if (word_is(word, "case"))
         scan->blocks++;
-    else if (word_is(word, "end"))
+    else if (word_is(word, "end") && (scan->blocks > 1 || scan->after_end || word_is(scan->word, "atomic")))
         scan->blocks--;
 }
 
@@ -241,11 +244,12 @@ static bool read_token(struct splitter *splitter, struct scan *scan, struct erro
     bool escape_string = (c == 'e' || c == 'E') && splitter->end - splitter->at > 1 && splitter->at[1] == '\'';
     if (is_word_start(c) && !escape_string) {
         read_word(splitter, scan);
-        scan->after_dot = false;
+        scan->after_dot = scan->after_end = false;
         return true;
     }
     scan->word = (struct view){0};
     scan->after_dot = c == '.';
+    scan->after_end = c == ';';
     if (escape_string) {
         splitter->at++;
         return skip_quoted(splitter, '\'', true, &backslash, err);
