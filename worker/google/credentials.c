@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "google/account.h"
 #include "google/federation.h"
-#include "google/file.h"
 #include "google/metadata.h"
+#include "google/smallfile.h"
 #include "google/user.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static bool open_source(struct credentials *credentials, const struct json *file
 static bool open_file(struct credentials *credentials, const char *path, struct error *err) {
     cleanup_text struct text raw = TEXT(FILE_MAX);
     cleanup_json struct json *file = NULL;
-    if (!file_read(path, &raw, err))
+    if (!smallfile_read(path, &raw, err))
         return error_wrap(err, "GOOGLE_APPLICATION_CREDENTIALS");
     bool parsed = json_parse((struct view){text_string(&raw), raw.length}, &file, err);
     memory_wipe(raw.data, raw.length);

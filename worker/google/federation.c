@@ -2,8 +2,8 @@
 #include "google/federation.h"
 #include "base/arena.h"
 #include "base/clock.h"
-#include "google/file.h"
 #include "google/grant.h"
+#include "google/smallfile.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +59,7 @@ static bool fetch_text(const struct federation *federation, struct text *out, st
 static bool read_subject(const struct federation *federation, struct secret *ret_subject, struct error *err) {
     cleanup_text struct text raw = TEXT(SUBJECT_MAX);
     cleanup_json struct json *json = NULL;
-    bool fine = federation->url ? fetch_text(federation, &raw, err) : file_read(federation->path, &raw, err);
+    bool fine = federation->url ? fetch_text(federation, &raw, err) : smallfile_read(federation->path, &raw, err);
     if (!fine)
         return federation->url ? false : error_wrap(err, FETCHED);
     struct view subject = view_trim((struct view){text_string(&raw), raw.length});

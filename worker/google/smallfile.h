@@ -4,4 +4,4 @@
 #include "base/text.h"
 
 // Appends the file's bytes; more than `out` may hold is a failure. Errors: ERROR_CONFIGURATION with the path and the reason.
-bool file_read(const char *path, struct text *out, struct error *err);
+bool smallfile_read(const char *path, struct text *out, struct error *err);

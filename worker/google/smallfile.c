@@ -1,5 +1,5 @@
 // One small file. See file.h.
-#include "google/file.h"
+#include "google/smallfile.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static bool read_all(int fd, struct text *out, int *ret_errno) {
     }
 }
 
-bool file_read(const char *path, struct text *out, struct error *err) {
+bool smallfile_read(const char *path, struct text *out, struct error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int failure = errno;
     if (fd < 0)
