@@ -4,7 +4,16 @@
 #define OVERHEAD_MAX 16384 // extensions and trailers of one body together
 #define DIGITS_MAX 16
 
-enum { SIZE, SIZE_SPACE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILERS };
+enum {
+    SIZE,       // digits
+    SIZE_SPACE, // white space before an extension
+    EXTENSION,  // up to the CR
+    SIZE_LF,    // after the size line's CR
+    DATA,       // as many bytes as the size says
+    DATA_CR,    // the CR after them
+    DATA_LF,    // and the LF
+    TRAILERS,   // fields up to an empty line
+};
 
 void server_chunk_begin(struct server_chunk *chunk) {
     *chunk = (struct server_chunk){.state = SIZE};

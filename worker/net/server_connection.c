@@ -18,12 +18,12 @@
 enum stage {
     FRESH,  // no byte has come yet
     IDLE,   // between two requests
-    HEAD,   //
-    BODY,   //
+    HEAD,   // a request's head has begun
+    BODY,   // it was admitted; its body is awaited
     WORK,   // the exchange is on an errand
-    WRITE,  //
+    WRITE,  // the answer does not fit into the socket yet
     LINGER, // all is said; what still comes is thrown away, so that no reset overtakes the answer
-    CLOSED,
+    CLOSED, // to be freed on the way out
 };
 
 static bool is_receiving(const struct server_connection *connection) {
@@ -73,7 +73,7 @@ static void proceed(struct server_connection *connection);
 static void finish_answer(struct server_connection *connection) {
     text_done(&connection->out);
     if (connection->closing || connection->server->draining) {
-        shutdown(connection->fd, SHUT_WR);
+        (void)shutdown(connection->fd, SHUT_WR); // fails when the client has gone, which the next read says too
         enter(connection, LINGER, SERVER_READ, LINGER_MS);
         return;
     }
@@ -222,7 +222,7 @@ static void throw_away(struct server_connection *connection) {
 // Close with a reset, so that the kernel does not keep unread answers either.
 static void cut(struct server_connection *connection) {
     struct linger none = {.l_onoff = 1};
-    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
     close_later(connection);
 }
 
@@ -252,7 +252,7 @@ static void on_event(void *context, unsigned what) {
         on_late(connection);
     else if (what == SERVER_HANGUP) {
         atomic_store(&connection->exchange->client_gone, true);
-        server_watch_for(connection->watch, 0);
+        (void)server_watch_for(connection->watch, 0); // it is edge-triggered: at worst it is said twice
     } else if (what == SERVER_WRITE)
         write_answer(connection);
     else if (connection->stage == LINGER)

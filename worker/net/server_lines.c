@@ -4,15 +4,15 @@
 
 enum {
     FIRST,       // nothing seen yet
-    FIRST_LF,    // the CR of an empty line before the request line
-    METHOD,      //
-    TARGET,      //
+    FIRST_LF,    // after the CR of an empty line before the request line
+    METHOD,      // up to a space
+    TARGET,      // up to a space
     VERSION,     // up to and with the line's CR LF
     FIELD_START, // a name, or the CR of the empty line
-    NAME,        //
-    VALUE,       //
-    VALUE_LF,    //
-    END_LF,      // the CR of the empty line
+    NAME,        // up to the colon
+    VALUE,       // up to the CR
+    VALUE_LF,    // after that CR
+    END_LF,      // after the CR of the empty line
 };
 
 void server_lines_begin_head(struct server_lines *lines) {
