@@ -48,7 +48,7 @@ static bool make_room(struct server *server) {
         unsigned rank = server_connection_rank(each, now);
         if (rank == 0)
             continue;
-        if (!chosen || rank < best || (rank == best && each->since < chosen->since)) {
+        if (!chosen || rank < best || (rank == best && each->since <= chosen->since)) {
             chosen = each;
             best = rank;
         }

@@ -302,17 +302,24 @@ void server_connection_drain(struct server_connection *connection) {
     settle(connection);
 }
 
+// Bytes that have come and that we have not read yet are our slowness, not the client's: the processor is taken away from us
+// between requests, and then much happens at once.
+static bool has_unread(const struct server_connection *connection) {
+    char byte;
+    return recv(connection->fd, &byte, 1, MSG_PEEK) > 0;
+}
+
 unsigned server_connection_rank(const struct server_connection *connection, uint64_t now) {
     uint64_t age = now - connection->since;
     switch (connection->stage) {
     case LINGER:
         return 1;
     case IDLE:
-        return 2;
+        return !has_unread(connection) ? 2 : 0;
     case FRESH:
     case HEAD:
     case BODY:
-        return age >= GRACE_MS ? 3 : 0;
+        return age >= GRACE_MS && !has_unread(connection) ? 3 : 0;
     case WRITE:
         return age >= STUCK_MS ? 4 : 0;
     default:
