@@ -374,7 +374,7 @@ bool postgres_sync(struct postgres *postgres, struct error *err) {
 }
 
 bool postgres_flush(struct postgres *postgres, struct error *err) {
-    if (!PQsendFlushRequest(postgres->conn) || PQflush(postgres->conn) < 0)
+    if (!PQsendFlushRequest(postgres->conn))
         return broken(postgres, err);
     postgres->unflushed = false;
     return true;

@@ -60,7 +60,7 @@ bool postgres_send(struct postgres *postgres, const char *sql, const char *const
                    struct error *err);
 // Queues the end of a group: a failure before it skips up to here, and what is not inside BEGIN is committed here.
 bool postgres_sync(struct postgres *postgres, struct error *err);
-// Asks the server to hand out the answers so far (a full window without it would wait for ever; receive sees to that itself).
+// Queues a wish to have the answers so far handed out. Before it waits, receive sees to that itself; this is for early news.
 bool postgres_flush(struct postgres *postgres, struct error *err);
 
 enum postgres_answer {

@@ -1,0 +1,102 @@
+// A database and its one spare connection. What a session looks like is left to session.c.
+#include "migrate/database.h"
+
+#include "base/clock.h"
+#include "migrate/control.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { SPARE_MS = 60 * 1000 };
+
+struct run_database {
+    struct secret url;
+    pthread_mutex_t lock; // for what follows
+    pthread_cond_t warmed;
+    bool warming; // a connection for us is under way on another thread
+    struct postgres *spare;
+    uint64_t spare_since;
+};
+
+struct run_database *run_database_new(const char *url) {
+    struct run_database *database = memory_alloc(sizeof(*database));
+    secret_set(&database->url, url);
+    pthread_mutex_init(&database->lock, NULL);
+    pthread_cond_init(&database->warmed, NULL);
+    return database;
+}
+
+void run_database_free(struct run_database *database) {
+    if (!database)
+        return;
+    postgres_close(database->spare);
+    secret_done(&database->url);
+    pthread_cond_destroy(&database->warmed);
+    pthread_mutex_destroy(&database->lock);
+    memory_cleanup(&database);
+}
+
+static bool connect(const struct run_database *database, const struct run_control *control,
+                    struct postgres **ret_postgres, struct error *err) {
+    struct postgres_options options = {
+        .url = database->url.value, .application_name = "pawl", .stop = control_flag(control)};
+    return postgres_open(&options, ret_postgres, err);
+}
+
+bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err) {
+    pthread_mutex_lock(&database->lock);
+    database->warming = true;
+    pthread_mutex_unlock(&database->lock);
+    struct postgres *postgres = NULL;
+    bool connected = connect(database, control, &postgres, err);
+    if (connected)
+        database_put(database, postgres);
+    pthread_mutex_lock(&database->lock);
+    database->warming = false;
+    pthread_cond_broadcast(&database->warmed);
+    pthread_mutex_unlock(&database->lock);
+    return connected;
+}
+
+// Takes the spare out, when it is younger than a minute or (`old`) when it is not; closing it needs no lock.
+static struct postgres *spare_of(struct run_database *database, bool wait, bool old) {
+    pthread_mutex_lock(&database->lock);
+    while (wait && database->warming && !database->spare)
+        pthread_cond_wait(&database->warmed, &database->lock);
+    struct postgres *spare = NULL;
+    if (database->spare && (clock_ms() - database->spare_since > SPARE_MS) == old) {
+        spare = database->spare;
+        database->spare = NULL;
+    }
+    pthread_mutex_unlock(&database->lock);
+    return spare;
+}
+
+void run_database_tidy(struct run_database *database) {
+    postgres_close(spare_of(database, false, true));
+}
+
+bool database_take(struct run_database *database, struct run_control *control, struct postgres **ret_postgres,
+                   bool *ret_warm, struct error *err) {
+    run_database_tidy(database);
+    cleanup_postgres struct postgres *spare = spare_of(database, true, false);
+    if (spare && postgres_alive(spare)) {
+        *ret_postgres = spare;
+        spare = NULL;
+        *ret_warm = true;
+        return true;
+    }
+    *ret_warm = false;
+    return connect(database, control, ret_postgres, err);
+}
+
+void database_put(struct run_database *database, struct postgres *postgres) {
+    pthread_mutex_lock(&database->lock);
+    if (!database->spare) {
+        database->spare = postgres;
+        database->spare_since = clock_ms();
+        postgres = NULL;
+    }
+    pthread_mutex_unlock(&database->lock);
+    postgres_close(postgres);
+}

@@ -1,0 +1,102 @@
+// Pending migrations and their statements. When what is sent is left to apply.c.
+#include "migrate/item.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { KEEP_BYTES = 16 << 20 };
+
+void item_unload(struct item *item) {
+    arena_free(item->arena);
+    item->arena = NULL;
+}
+
+bool item_load(struct item *item, const struct migration_set *set, struct error *err) {
+    if (item->arena)
+        return true;
+    struct arena *arena = arena_new();
+    if (!migration_load(set, item->migration, arena, &item->script, err)) {
+        arena_free(arena);
+        return false;
+    }
+    item->arena = arena;
+    item->statements = arena_array(arena, item->script.count + 1, sizeof(*item->statements));
+    item->count = 0;
+    for (size_t i = 0; i < item->script.count; i++)
+        if (item->script.items[i].step > 0)
+            item->statements[item->count++] = &item->script.items[i];
+    return true;
+}
+
+// What is done of it must be what the file still says; what is not done may have been mended.
+static bool resume(struct item *item, struct error *err) {
+    const struct ledger_row *row = item->row;
+    item->stepwise = !item->script.transactional;
+    if (!row || row->state != LEDGER_PARTIAL)
+        return true;
+    if (item->migration->kind == MIGRATION_REPEATABLE && strcmp(row->checksum, item->migration->checksum) != 0)
+        return true; // another text: from its beginning
+    item->stepwise = true;
+    item->done = row->done;
+    for (size_t i = 0; i < row->done; i++)
+        if (i >= row->hash_count || i >= item->count || strcmp(row->hashes[i], item->statements[i]->hash) != 0) {
+            error_set(err, ERROR_MIGRATION_CHANGED,
+                      "%s is applied up to statement %zu of %zu, and statement %zu was changed since",
+                      item->migration->file, row->done, row->statements, i + 1);
+            text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
+            return false;
+        }
+    return true;
+}
+
+bool items_load(const struct migration_set *set, const struct plan *plan, struct arena *arena, struct item **ret_items,
+                struct error *err) {
+    struct item *items = arena_array(arena, plan->count + 1, sizeof(*items));
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        items[i] = (struct item){.migration = plan->items[i].migration, .row = plan->items[i].row};
+        bytes += items[i].migration->size;
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        if (!item_load(&items[i], set, err) || !resume(&items[i], err)) {
+            items_free(items, plan->count);
+            return false;
+        }
+        if (bytes > KEEP_BYTES)
+            item_unload(&items[i]);
+    }
+    *ret_items = items;
+    return true;
+}
+
+void items_free(struct item *items, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        item_unload(&items[i]);
+}
+
+size_t item_step_end(const struct item *item, size_t from) {
+    size_t end = from + 1;
+    while (end < item->count && item->statements[end]->step == item->statements[from]->step)
+        end++;
+    return end;
+}
+
+static bool mentions(struct view text, const char *word) {
+    size_t length = strlen(word);
+    for (size_t i = 0; i + length <= text.length; i++)
+        if (!strncasecmp(text.data + i, word, length))
+            return true;
+    return false;
+}
+
+bool item_sets_session(const struct statement *statement) {
+    static const char *const transient[] = {"SET LOCAL", "SET TRANSACTION", "SET CONSTRAINTS"};
+    if (statement->operation != OPERATION_SET) // pg_dump sets its search_path by a function
+        return statement->text.length < 1000 && !strncasecmp(statement->text.data, "SELECT", 6) &&
+               mentions(statement->text, "set_config(");
+    for (size_t i = 0; i < sizeof(transient) / sizeof(transient[0]); i++)
+        if (statement->text.length >= strlen(transient[i]) &&
+            !strncasecmp(statement->text.data, transient[i], strlen(transient[i])))
+            return false;
+    return true;
+}

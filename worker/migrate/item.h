@@ -1,0 +1,30 @@
+// A pending migration with its statements: read from its file when it is needed, and where it goes on if it was begun before.
+#pragma once
+#include "migrate/plan.h"
+
+struct item {
+    const struct migration *migration;
+    const struct ledger_row *row; // NULL: the ledger knows nothing of it
+    // while loaded
+    struct arena *arena;
+    struct script script;
+    const struct statement **statements; // those that are sent, in order (a file's own BEGIN and COMMIT are not)
+    // for good
+    size_t count;  // statements that are sent
+    size_t done;   // of these, committed
+    bool stepwise; // takes several steps, each recorded by itself
+    bool finished;
+    unsigned tries; // since it last got on
+    uint64_t ms;    // that it took on the server
+};
+// One item for each of the plan's, each read and checked once: a file that cannot be cut into statements, or whose finished part was
+// changed, is refused before anything is sent. A small set stays loaded. Errors: those of migration_load, ERROR_MIGRATION_CHANGED.
+bool items_load(const struct migration_set *set, const struct plan *plan, struct arena *arena, struct item **ret_items,
+                struct error *err);
+void items_free(struct item *items, size_t count);
+bool item_load(struct item *item, const struct migration_set *set, struct error *err); // does nothing when it is loaded
+void item_unload(struct item *item);
+// The end (exclusive) of the step to which statement `from` (0-based) belongs.
+size_t item_step_end(const struct item *item, size_t from);
+// A statement that later steps of its file rely on, and that has to be said again when a step begins with a clean session.
+bool item_sets_session(const struct statement *statement);

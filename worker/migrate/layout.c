@@ -1,0 +1,161 @@
+// The tables of the ledger, how they come about and how they are told from somebody else's.
+#include "migrate/ledger.h"
+
+#include <string.h>
+
+// The trigger does not look at what our own bookkeeping changes (finished_at, ms), and fires for everybody.
+static const char *const first_layout[] = {
+    "COMMENT ON SCHEMA pawl IS 'pawl: which migrations are in effect, and the runs that brought them'",
+    "CREATE TABLE pawl.state ("
+    " one boolean PRIMARY KEY DEFAULT true CHECK (one),"
+    " ledger integer NOT NULL,"
+    " digest text,"
+    " newest text,"
+    " applied bigint NOT NULL DEFAULT 0)",
+    "CREATE TABLE pawl.migrations ("
+    " kind text NOT NULL CHECK (kind IN ('versioned', 'repeatable')),"
+    " version text COLLATE \"C\" NOT NULL,"
+    " name text NOT NULL,"
+    " file text NOT NULL,"
+    " checksum text NOT NULL,"
+    " state text NOT NULL CHECK (state IN ('applied', 'partial')),"
+    " statements integer NOT NULL,"
+    " done integer NOT NULL,"
+    " hashes text[] NOT NULL DEFAULT '{}',"
+    " in_flight integer,"
+    " run text NOT NULL,"
+    " transaction bigint,"
+    " applied_by text NOT NULL DEFAULT session_user,"
+    " started_at timestamptz NOT NULL DEFAULT now(),"
+    " finished_at timestamptz,"
+    " ms bigint,"
+    " PRIMARY KEY (kind, version))",
+    "CREATE TABLE pawl.runs ("
+    " id text COLLATE \"C\" PRIMARY KEY,"
+    " state text NOT NULL,"
+    " attempts integer NOT NULL DEFAULT 1,"
+    " target text, release text, \"to\" text, reason text, publisher text,"
+    " delivery_attempt bigint,"
+    " worker text,"
+    " applied bigint NOT NULL DEFAULT 0,"
+    " pending bigint NOT NULL DEFAULT 0,"
+    " error text, message text, file text, line integer, statement integer, sqlstate text, detail text, hint text,"
+    " ran_by text NOT NULL DEFAULT session_user,"
+    " started_at timestamptz NOT NULL DEFAULT now(),"
+    " finished_at timestamptz)",
+    "CREATE FUNCTION pawl.forget_digest() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS"
+    " $$BEGIN UPDATE pawl.state SET digest = NULL WHERE digest IS NOT NULL; RETURN NULL; END$$",
+    "CREATE TRIGGER forget_digest AFTER DELETE OR TRUNCATE OR UPDATE OF kind, version, checksum, state"
+    " ON pawl.migrations FOR EACH STATEMENT EXECUTE FUNCTION pawl.forget_digest()",
+    "INSERT INTO pawl.state (ledger) VALUES (1)",
+};
+// layouts[n] leads from version n to n + 1.
+static const struct {
+    const char *const *commands;
+    size_t count;
+} layouts[LEDGER_VERSION] = {{first_layout, sizeof(first_layout) / sizeof(first_layout[0])}};
+
+static const char look[] =
+    "SELECT n.oid IS NOT NULL,"
+    " EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+    "  AND d.refobjid = n.oid AND d.deptype = 'n'),"
+    " EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid"
+    "  WHERE c.relnamespace = n.oid AND c.relname = 'state' AND a.attname = 'ledger' AND NOT a.attisdropped),"
+    " pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I; or, by an administrator: CREATE SCHEMA pawl AUTHORIZATION "
+    "%I',"
+    "  pg_catalog.current_database(), session_user, session_user),"
+    " pg_catalog.format('GRANT USAGE ON SCHEMA pawl TO %I; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"
+    " pawl TO %I', session_user, session_user)"
+    " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pawl'";
+
+enum presence { ABSENT, EMPTY_SCHEMA, PRESENT };
+struct sight {
+    enum presence presence;
+    uint64_t version;
+};
+
+static bool is_true(const struct postgres_rows *rows, size_t column) {
+    const char *value = postgres_value(rows, 0, column);
+    return value && *value == 't';
+}
+
+// "permission denied" becomes a refusal that says which GRANT is missing.
+static bool name_grant(const char *grant, struct error *err) {
+    if (strcmp(err->sqlstate, "42501") != 0)
+        return false;
+    err->code = ERROR_DATABASE_REFUSED;
+    text_copy(err->hint, sizeof(err->hint), view_of(grant));
+    return error_wrap(err, "the role may not use the ledger (schema pawl)");
+}
+
+static bool see(struct postgres *postgres, struct postgres_rows **ret_rows, struct sight *ret_sight,
+                struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL, *state = NULL;
+    if (!postgres_query(postgres, look, NULL, 0, &rows, err))
+        return error_wrap(err, "cannot look for the ledger");
+    struct sight sight = {.presence = !is_true(rows, 0) ? ABSENT : !is_true(rows, 1) ? EMPTY_SCHEMA : PRESENT};
+    if (sight.presence == PRESENT && !is_true(rows, 2))
+        return error_set(err, ERROR_LEDGER_FOREIGN, "there is a schema pawl that is not a ledger of this tool");
+    if (sight.presence == PRESENT) {
+        if (!postgres_query(postgres, "SELECT ledger FROM pawl.state", NULL, 0, &state, err))
+            return name_grant(postgres_value(rows, 0, 4), err);
+        const char *version = postgres_row_count(state) == 1 ? postgres_value(state, 0, 0) : NULL;
+        if (!version || !text_to_u64(view_of(version), UINT32_MAX, &sight.version) || sight.version == 0)
+            return error_set(err, ERROR_LEDGER_FOREIGN, "pawl.state does not hold one row with the ledger's version");
+        if (sight.version > LEDGER_VERSION)
+            return error_set(err, ERROR_LEDGER_NEWER, "the ledger has version %s, this pawl knows up to %d", version,
+                             LEDGER_VERSION);
+    }
+    *ret_sight = sight;
+    *ret_rows = rows;
+    rows = NULL;
+    return true;
+}
+
+bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    struct sight sight = {0};
+    if (!see(postgres, &rows, &sight, err))
+        return false;
+    *ret_exists = sight.presence == PRESENT;
+    return true;
+}
+
+// All in one transaction and one round trip.
+static bool build(struct postgres *postgres, const struct sight *sight, struct error *err) {
+    size_t sent = 0;
+    bool queued = postgres_send(postgres, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", NULL, 0, err) && ++sent;
+    if (queued && sight->presence == ABSENT)
+        queued = postgres_send(postgres, "CREATE SCHEMA pawl", NULL, 0, err) && ++sent;
+    for (uint64_t version = sight->version; version < LEDGER_VERSION; version++)
+        for (size_t i = 0; queued && i < layouts[version].count; i++)
+            queued = postgres_send(postgres, layouts[version].commands[i], NULL, 0, err) && ++sent;
+    if (!queued || !postgres_send(postgres, "COMMIT", NULL, 0, err) || !postgres_sync(postgres, err))
+        return false;
+    bool done = true;
+    for (size_t i = 0; i < sent + 2; i++) { // and COMMIT, and the sync
+        struct error later = {0};
+        enum postgres_answer answer = postgres_receive(postgres, NULL, done ? err : &later);
+        if (answer == POSTGRES_BROKEN)
+            return false;
+        done = done && answer != POSTGRES_REFUSED;
+    }
+    return done;
+}
+
+bool ledger_prepare(struct postgres *postgres, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    struct sight sight = {0};
+    if (!see(postgres, &rows, &sight, err))
+        return false;
+    if (sight.presence == PRESENT && sight.version == LEDGER_VERSION)
+        return true;
+    if (build(postgres, &sight, err))
+        return true;
+    struct error ignored = {0};
+    if (postgres_in_transaction(postgres) && !postgres_execute(postgres, "ROLLBACK", NULL, 0, &ignored))
+        return error_wrap(err, "cannot create the ledger"); // the connection is gone, and the transaction with it
+    if (!strcmp(err->sqlstate, "42501"))
+        return name_grant(postgres_value(rows, 0, 3), err);
+    return error_wrap(err, "cannot create the ledger");
+}

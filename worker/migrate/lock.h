@@ -1,0 +1,23 @@
+// One run at a time on a database: a session advisory lock (PostgreSQL 13.3.5), taken only by polling with no transaction open in between,
+// because a blocking waiter deadlocks with CREATE INDEX CONCURRENTLY. It is freed when the session ends, however that comes about.
+#pragma once
+#include "migrate/run.h"
+
+// The two-number form, which shares no key with tools that use one number. 1885435756 is "pawl" in ASCII; the database is part of an
+// advisory lock's identity by itself.
+#define LOCK_KEYS "1885435756, 1"
+// True in SQL when this session holds the lock: the proof that goes into every write to the ledger.
+#define LOCK_IS_OURS                                                                                                   \
+    "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 1885435756 AND objid = 1"       \
+    " AND objsubid = 2 AND granted AND pid = pg_catalog.pg_backend_pid())"
+
+// Polls up to `wait_ms`, telling the observer who holds the lock. Errors: ERROR_LOCK_HELD naming the holder, ERROR_SHUTTING_DOWN,
+// ERROR_DATABASE_POOLER.
+bool lock_acquire(struct postgres *postgres, uint64_t wait_ms, const struct run_observer *observer,
+                  struct run_control *control, struct error *err);
+// Queues one command. Frees the lock, and whatever advisory locks the files left in the session.
+bool lock_send_release(struct postgres *postgres, struct error *err);
+// Is it still ours? False also when the connection is gone.
+bool lock_held(struct postgres *postgres);
+// Who is in the way of a statement on `relation` (NULL: anywhere): sessions that hold a lock there, the oldest first, as text.
+bool lock_blockers(struct postgres *postgres, const char *relation, char *blockers, size_t size, struct error *err);

@@ -1,0 +1,309 @@
+// The way of one run: connect, say that we are here (and be done when nothing is pending: one round trip), take the lock, read the
+// ledger, plan, apply, leave word. When the connection breaks on the way, the same way is walked again on a new one: the lock is
+// free only once the old session has ended, and then the ledger says what of it took effect.
+#include "migrate/run.h"
+
+#include "base/clock.h"
+#include "migrate/apply.h"
+#include "migrate/control.h"
+#include "migrate/database.h"
+#include "migrate/ledger.h"
+#include "migrate/lock.h"
+#include "migrate/session.h"
+
+#include <string.h>
+
+enum {
+    LOCK_TIMEOUT_MS = 200,
+    RECONNECTS = 3,
+    RECONNECT_FIRST_MS = 200,
+    RECONNECT_CAP_MS = 2000,
+};
+
+struct run {
+    const struct migration_set *set;
+    const struct run_request *request;
+    const struct run_observer *observer;
+    struct run_control *control;
+    struct arena *arena;
+    struct postgres *postgres;
+    uint64_t lock_timeout_ms, started, round_trips;
+    bool begun;             // the ledger was read once: `before` and `pending` are known
+    size_t before;          // applied rows at that time
+    struct plan pending;    // the first plan
+    struct applied applied; // since then
+    struct run_report report;
+};
+
+// ---- small exchanges ---------------------------------------------------------------------------------------------------
+
+// One group: settings first, in a group of their own so that they stay when the command after them is refused.
+static bool send_settings(struct run *run, struct error *err) {
+    char name[SESSION_NAME_MAX + 1];
+    session_name(name, run->request->id, 0, 0, NULL);
+    struct session session = {.name = name, .lock_timeout_ms = run->lock_timeout_ms};
+    return session_send_settings(run->postgres, &session, err) && postgres_sync(run->postgres, err);
+}
+
+// Takes `count` answers and the sync after them; the first refusal is kept. `ret_rows` (may be NULL) gets those of the first answer.
+static bool take(struct postgres *postgres, size_t count, struct postgres_rows **ret_rows, struct error *err) {
+    bool done = true;
+    for (size_t i = 0; i <= count; i++) {
+        struct error later = {0};
+        enum postgres_answer answer = postgres_receive(postgres, i == 0 ? ret_rows : NULL, done ? err : &later);
+        if (answer == POSTGRES_BROKEN)
+            return false;
+        done = done && answer != POSTGRES_REFUSED;
+    }
+    return done;
+}
+
+// Settings and arrival in one round trip. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
+static bool arrive(struct run *run, const char *digest, bool *ret_known, struct ledger_arrival *ret_arrival,
+                   struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    if (!send_settings(run, err) || !ledger_send_arrival(run->postgres, run->request, digest, err) ||
+        !postgres_sync(run->postgres, err) || !take(run->postgres, SESSION_SETTINGS, NULL, err))
+        return false;
+    bool done = take(run->postgres, 1, &rows, err);
+    if (!done && (!*err->sqlstate || !postgres_alive(run->postgres)))
+        return false;
+    *ret_known = done && ledger_arrived(rows, run->arena, ret_arrival);
+    return true;
+}
+
+// The record of the run and the end of the lock, best effort after a failure.
+static bool depart(struct run *run, const struct ledger_departure *departure, struct error *err) {
+    return ledger_send_departure(run->postgres, run->request->id, departure, err) &&
+           postgres_sync(run->postgres, err) && lock_send_release(run->postgres, err) &&
+           postgres_sync(run->postgres, err) && take(run->postgres, 1, NULL, err) && take(run->postgres, 1, NULL, err);
+}
+
+// ---- the report --------------------------------------------------------------------------------------------------------
+
+static void report_complete(struct run *run, const struct ledger_arrival *arrival) {
+    run->report.state = "nothing_pending";
+    run->report.applied_before = arrival->applied;
+    run->report.version = arrival->newest;
+}
+
+static void report_plan(struct run *run, const struct plan *plan) {
+    run->report.state = "planned";
+    run->report.applied_before = plan->applied;
+    run->report.version = plan->newest;
+    run->report.items = arena_array(run->arena, plan->count + 1, sizeof(struct run_item));
+    run->report.count = plan->count;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct migration *migration = plan->items[i].migration;
+        run->report.items[i] = (struct run_item){.version = migration->version,
+                                                 .name = migration->name,
+                                                 .file = migration->file,
+                                                 .repeatable = migration->kind == MIGRATION_REPEATABLE,
+                                                 .state = "pending"};
+    }
+}
+
+static const char *newest_of(const struct plan *plan) {
+    const char *newest = plan->newest;
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->items[i].migration->kind == MIGRATION_VERSIONED &&
+            (!newest || version_compare(plan->items[i].migration->version, newest) > 0))
+            newest = plan->items[i].migration->version;
+    return newest;
+}
+
+static size_t total_after(const struct plan *plan) {
+    size_t total = plan->applied;
+    for (size_t i = 0; i < plan->count; i++)
+        total += !plan->items[i].row || plan->items[i].row->state != LEDGER_APPLIED;
+    return total;
+}
+
+// ---- the way -----------------------------------------------------------------------------------------------------------
+
+// What a broken connection left unanswered: the ledger says which of it this run has committed after all.
+static void settle_lost(struct run *run, const struct ledger *ledger) {
+    for (size_t i = 0; i < run->pending.count; i++) {
+        const struct migration *migration = run->pending.items[i].migration;
+        bool told = false;
+        for (size_t j = 0; j < run->applied.count; j++)
+            told = told || !strcmp(run->applied.items[j].file, migration->file);
+        for (size_t j = 0; j < ledger->count && !told; j++) {
+            const struct ledger_row *row = &ledger->rows[j];
+            if (row->kind == migration->kind && !strcmp(row->version, migration->version) &&
+                row->state == LEDGER_APPLIED && !strcmp(row->checksum, migration->checksum) &&
+                !strcmp(row->run, run->request->id))
+                run->applied.items[run->applied.count++] =
+                    (struct run_item){.version = migration->version,
+                                      .name = migration->name,
+                                      .file = migration->file,
+                                      .repeatable = migration->kind == MIGRATION_REPEATABLE,
+                                      .statements = row->statements,
+                                      .state = "applied"};
+        }
+    }
+}
+
+static bool make_plan(struct run *run, struct plan *ret_plan, struct error *err) {
+    struct ledger ledger = {0};
+    if (!ledger_read(run->postgres, run->arena, &ledger, err) ||
+        !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, ret_plan, err))
+        return false;
+    if (!run->begun) {
+        run->begun = true;
+        run->before = ret_plan->applied;
+        run->pending = *ret_plan;
+        run->applied.items = arena_array(run->arena, ret_plan->count + 1, sizeof(struct run_item));
+    } else {
+        settle_lost(run, &ledger);
+    }
+    return true;
+}
+
+static bool run_plan(struct run *run, const struct plan *plan, struct error *err) {
+    if (run->observer)
+        run->observer->event(run->observer->context, &(struct run_event){.kind = RUN_LOCKED, .total = plan->count});
+    struct apply_order order = {.set = run->set,
+                                .plan = plan,
+                                .run = run->request->id,
+                                .lock_timeout_ms = run->lock_timeout_ms,
+                                .observer = run->observer,
+                                .control = run->control};
+    if (plan->count > 0 && !apply(run->postgres, &order, run->arena, &run->applied, err))
+        return false;
+    const char *state = run->applied.count > 0 ? "applied" : plan->superseded ? "superseded" : "nothing_pending";
+    struct ledger_departure departure = {.state = state,
+                                         .applied = run->applied.count,
+                                         .digest = plan->complete ? run->set->digest : NULL,
+                                         .newest = newest_of(plan),
+                                         .total = total_after(plan)};
+    if (!depart(run, &departure, err))
+        return error_wrap(err, "cannot record the run");
+    run->report = (struct run_report){.state = state,
+                                      .items = run->applied.items,
+                                      .count = run->applied.count,
+                                      .applied_before = run->before,
+                                      .version = departure.newest};
+    return true;
+}
+
+static void record_failure(struct run *run, const struct error *error) {
+    struct error ignored = {0};
+    size_t planned = run->pending.count;
+    struct ledger_departure departure = {
+        .state = "failed", .applied = run->applied.count, .pending = planned - run->applied.count, .error = error};
+    if (!depart(run, &departure, &ignored) && postgres_in_transaction(run->postgres))
+        postgres_cancel(run->postgres); // the caller closes it
+}
+
+// Under the lock from here on.
+static bool run_locked(struct run *run, bool arrived, struct error *err) {
+    struct ledger_arrival arrival = {0};
+    struct plan plan = {0};
+    if (!ledger_prepare(run->postgres, err))
+        return false;
+    if (!arrived && !arrive(run, NULL, &arrived, &arrival, err))
+        return false;
+    if (!arrived)
+        return error_wrap(err, "cannot record the run");
+    return make_plan(run, &plan, err) && run_plan(run, &plan, err);
+}
+
+static bool only_plan(struct run *run, struct error *err) {
+    struct plan plan = {0};
+    struct ledger ledger = {0};
+    bool exists = false;
+    if (!send_settings(run, err) || !take(run->postgres, SESSION_SETTINGS, NULL, err) ||
+        !ledger_look(run->postgres, &exists, err) ||
+        (exists && !ledger_read(run->postgres, run->arena, &ledger, err)) ||
+        !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, &plan, err))
+        return false;
+    report_plan(run, &plan);
+    return true;
+}
+
+static bool knows_version(const struct migration_set *set, const char *to) {
+    for (size_t i = 0; i < set->count && to; i++)
+        if (set->items[i].kind == MIGRATION_VERSIONED && version_compare(set->items[i].version, to) == 0)
+            return true;
+    return !to;
+}
+
+static bool run_connected(struct run *run, struct error *err) {
+    if (run->request->plan_only)
+        return only_plan(run, err);
+    bool known = false;
+    struct ledger_arrival arrival = {0};
+    // Without a digest the arrival finds nothing complete: a version that is not among the files is for the plan to judge.
+    const char *digest = knows_version(run->set, run->request->to) ? run->set->digest : NULL;
+    if (!arrive(run, run->begun ? NULL : digest, &known, &arrival, err))
+        return false;
+    if (known && arrival.complete) {
+        report_complete(run, &arrival);
+        return true;
+    }
+    *err = (struct error){0};
+    bool done = lock_acquire(run->postgres, run->request->lock_wait_ms, run->observer, run->control, err) &&
+                run_locked(run, known, err);
+    if (!done && postgres_alive(run->postgres)) {
+        postgres_uncancel(run->postgres);
+        record_failure(run, err);
+    }
+    return done;
+}
+
+// Errors of the ledger's own commands are no migration's fault.
+static void judge(struct error *err) {
+    if (err->code != ERROR_MIGRATION_FAILED || *err->file)
+        return;
+    bool read_only = !strcmp(err->sqlstate, "25006"), forbidden = !strcmp(err->sqlstate, "42501");
+    err->code = read_only ? ERROR_DATABASE_UNAVAILABLE : forbidden ? ERROR_DATABASE_REFUSED : ERROR_INTERNAL;
+    if (read_only)
+        error_wrap(err, "the database is read-only, perhaps a standby");
+}
+
+static bool run_once(struct run_database *database, struct run *run, bool *ret_lost, struct error *err) {
+    bool warm = false;
+    *ret_lost = false;
+    if (!database_take(database, run->control, &run->postgres, &warm, err))
+        return false;
+    uint64_t trips = postgres_round_trips(run->postgres);
+    struct control_entry entry = {.postgres = run->postgres};
+    control_enter(run->control, &entry);
+    bool done = run_connected(run, err);
+    control_leave(run->control, &entry);
+    run->round_trips += postgres_round_trips(run->postgres) - trips;
+    *ret_lost = !done && !postgres_alive(run->postgres);
+    judge(err);
+    if (done) // the files' settings, locks and tables are gone already
+        database_put(database, run->postgres);
+    else
+        postgres_close(run->postgres);
+    run->postgres = NULL;
+    return done;
+}
+
+bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
+                 const struct run_observer *observer, struct run_control *control, struct arena *arena,
+                 struct run_report *ret_report, struct error *err) {
+    struct run run = {.set = set,
+                      .request = request,
+                      .observer = observer,
+                      .control = control,
+                      .arena = arena,
+                      .started = clock_ms(),
+                      .lock_timeout_ms = request->lock_timeout_ms ? request->lock_timeout_ms : LOCK_TIMEOUT_MS};
+    for (unsigned n = 0;; n++) {
+        bool lost = false;
+        if (run_once(database, &run, &lost, err))
+            break;
+        if (!lost || n >= RECONNECTS || err->code != ERROR_DATABASE_UNAVAILABLE || control_stopped(control))
+            return false;
+        control_sleep(control, control_pause(n, RECONNECT_FIRST_MS, RECONNECT_CAP_MS));
+        *err = (struct error){0};
+    }
+    run.report.ms = clock_ms() - run.started;
+    run.report.round_trips = run.round_trips;
+    *ret_report = run.report;
+    return true;
+}

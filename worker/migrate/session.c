@@ -1,0 +1,57 @@
+// The settings of a session and the way back to them.
+#include "migrate/session.h"
+
+#include <stdio.h>
+
+// An orphan (we were killed) dies in half a second, also in the middle of a statement, where the server can look (PostgreSQL 14 on
+// Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
+// the ledger's schema first on its search_path ("$user") and put the files' tables there.
+#define COMMON                                                                                                         \
+    "SELECT pg_catalog.set_config('application_name', $1, false),"                                                     \
+    " pg_catalog.set_config('lock_timeout', $2, false),"                                                               \
+    " CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("            \
+    "  pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), false) END,"         \
+    " pg_catalog.set_config('client_encoding', 'UTF8', false),"                                                        \
+    " pg_catalog.set_config('standard_conforming_strings', 'on', false),"                                              \
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false),"                                     \
+    " pg_catalog.set_config('tcp_keepalives_idle', '30', false),"                                                      \
+    " pg_catalog.set_config('tcp_keepalives_interval', '10', false),"                                                  \
+    " pg_catalog.set_config('tcp_keepalives_count', '3', false)"
+static const char settings[] = COMMON;
+static const char settings_14[] =
+    COMMON ", CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"
+           " pg_catalog.set_config('client_connection_check_interval', '500ms', false) END";
+
+static bool send_all(struct postgres *postgres, const char *const *commands, size_t count, struct error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!postgres_send(postgres, commands[i], NULL, 0, err))
+            return false;
+    return true;
+}
+
+bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err) {
+    char lock_timeout[32];
+    snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
+    const char *values[] = {session->name, lock_timeout};
+    return postgres_send(postgres, postgres_server_version(postgres) >= 140000 ? settings_14 : settings, values, 2,
+                         err);
+}
+
+bool session_send_reset(struct postgres *postgres, struct error *err) {
+    static const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"};
+    return send_all(postgres, commands, SESSION_RESET, err);
+}
+
+bool session_send_clean(struct postgres *postgres, struct error *err) {
+    static const char *const commands[SESSION_CLEAN] = {"CLOSE ALL", "DISCARD TEMP"};
+    return send_all(postgres, commands, SESSION_CLEAN, err);
+}
+
+void session_name(char name[static SESSION_NAME_MAX + 1], const char *run, size_t number, size_t total,
+                  const char *file) {
+    cleanup_text struct text text = TEXT(1024);
+    text_printf(&text, "pawl %s", run);
+    if (file)
+        text_printf(&text, " %zu/%zu %s", number, total, file);
+    text_copy(name, SESSION_NAME_MAX + 1, view_of(text_string(&text)));
+}

@@ -1,0 +1,20 @@
+// What a session of ours looks like: its name, its time limits, and how it gets back to that after a file has had its way with it.
+// All of it is plain SQL that travels in the same pipeline as the work, because poolers refuse the start-up parameter `options`.
+#pragma once
+#include "net/postgres.h"
+
+#define SESSION_NAME_MAX 63 // bytes of application_name that the server keeps
+struct session {
+    const char *name;         // application_name
+    uint64_t lock_timeout_ms; // 0: none
+};
+// Each queues a fixed number of commands; as many answers are to be received.
+enum { SESSION_SETTINGS = 1, SESSION_RESET = 3, SESSION_CLEAN = 2 };
+bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err);
+// Role and settings back to those of the connection: before the ledger is written. Works inside a transaction, and undone with it.
+bool session_send_reset(struct postgres *postgres, struct error *err);
+// What a file left behind in the session: temporary tables, cursors. Outside a transaction.
+bool session_send_clean(struct postgres *postgres, struct error *err);
+// "pawl RUN i/n FILE", shortened to what the server keeps.
+void session_name(char name[static SESSION_NAME_MAX + 1], const char *run, size_t number, size_t total,
+                  const char *file);
