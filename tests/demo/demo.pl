@@ -35,7 +35,7 @@ say_step('a deploy publishes one message');
 my $id = publish({release => '4f2c1a9', reason => 'first deploy'});
 $cloud->wait_acknowledged('pawl-push', $id);
 show($_) for answers($id);
-show($database->execute(q{SELECT format('%s  %s (%s statements, %s ms)', state, file, statements, ms) FROM pawl.migrations ORDER BY applied_at, file}));
+show($database->execute(q{SELECT format('%s  %s (%s statements, %s ms)', state, file, statements, ms) FROM pawl.migrations ORDER BY finished_at, file}));
 show($database->execute(q{SELECT 'select * from products:  ' || string_agg(title, ' | ' ORDER BY sku) FROM products}));
 
 say_step('the same message again: nothing to do');

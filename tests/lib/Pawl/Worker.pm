@@ -82,7 +82,7 @@ sub logs {
     return map {
         my $line  = $_;
         my $entry = eval { $json->decode($line) };
-        {ref $entry eq 'HASH' ? %$entry : (), line => $line}
+        +{ref $entry eq 'HASH' ? %$entry : (), line => $line}
     } grep { /\n\z/ && /\S/ } map { split /^/ } $self->{process}->err, $self->{process}->out;
 }
 
