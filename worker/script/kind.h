@@ -7,6 +7,3 @@
 // `stmt` is one element's "stmt" of the tree's list. Fills kind to concurrently; false and ERROR_SOURCE_INVALID for a transaction control
 // statement that cannot be honoured.
 bool kind_of(const char *file, struct node stmt, struct arena *arena, struct statement *statement, struct error *err);
-// For what the parser could not read, by its first words alone: NON_TRANSACTIONAL or ORDINARY; false and ERROR_SOURCE_INVALID for
-// transaction control, which must not go unnoticed.
-bool kind_guess(const char *file, struct statement *statement, struct error *err);

@@ -3,6 +3,7 @@
 // in quadratic time), a deep stack (the JSON printer recurses without looking, 128 bytes a level), never pg_query_exit (it leaves
 // the thread's state dangling) and never the scanner's split (it drops text silently). Understanding the tree is kind.c's business.
 #include "script/kind.h"
+#include "script/words.h"
 #include <pg_query.h>
 #include <pthread.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static bool classify(const struct job *job, struct statement *statement) {
             return accepted;
     }
     statement->analysed = false;
-    return kind_guess(job->file, statement, job->err);
+    return words_guess(job->file, statement, job->err);
 }
 
 static void *classify_all(void *context) {

@@ -1,6 +1,5 @@
 // The reader of libpg_query's JSON.
 #include "script/tree.h"
-#include <stdlib.h>
 #include <string.h>
 
 // Words that cannot name a table without quotes: reserved, or reserved except as a function or type (PostgreSQL appendix C, 15 to 18).
@@ -207,10 +206,10 @@ static char unescape(const char **at) {
     static const char letters[] = "bfnrt", characters[] = "\b\f\n\r\t";
     char c = *(*at)++;
     if (c == 'u') {
-        char hex[5] = {0};
-        for (size_t i = 0; i < 4 && **at != '\0'; i++)
-            hex[i] = *(*at)++;
-        return (char)strtoul(hex, NULL, 16);
+        unsigned code = 0;
+        for (size_t i = 0; i < 4 && **at != '\0'; i++, (*at)++)
+            code = 16 * code + (unsigned)(**at <= '9' ? **at - '0' : (**at | 0x20) - 'a' + 10);
+        return (char)code;
     }
     const char *letter = memchr(letters, c, sizeof letters - 1);
     return letter ? characters[letter - letters] : c;
