@@ -5,10 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-// name [ "=" ( token / quoted-string ) ]
+// name [ "=" ( token / quoted-string ) ]. A quoted value counts as empty: no directive of ours has one.
 struct directive {
     struct view name, value;
-    bool has_value, quoted;
 };
 
 static bool is_token_char(char c) {
@@ -58,12 +57,10 @@ static bool take_directive(struct view *rest, struct directive *ret_directive) {
         return false;
     if (rest->length > 0 && rest->data[0] == '=') {
         skip(rest, 1);
-        directive.has_value = true;
-        directive.quoted = rest->length > 0 && rest->data[0] == '"';
-        if (directive.quoted && !skip_quoted(rest))
-            return false;
-        if (!directive.quoted)
+        if (rest->length == 0 || rest->data[0] != '"')
             directive.value = take_token(rest);
+        else if (!skip_quoted(rest))
+            return false;
     }
     while (rest->length > 0 && is_space(rest->data[0]))
         skip(rest, 1);
@@ -104,7 +101,7 @@ static uint64_t lifetime(struct view cache_control) {
             return 0;
         if (!named(&directive, VIEW("max-age")))
             continue;
-        if (!directive.has_value || directive.quoted || !parse_seconds(directive.value, &seconds))
+        if (!parse_seconds(directive.value, &seconds))
             return 0;
         if (seconds < shortest)
             shortest = seconds;

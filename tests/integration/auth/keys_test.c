@@ -164,6 +164,21 @@ static void tokens_before_the_first_key_cost_a_bounded_number_of_fetches(void **
     assert_int_equal(issuer_ask(issuer, "old"), ERROR_NONE);
 }
 
+static void after_a_success_the_pauses_are_short_again(void **state) {
+    struct issuer *issuer = *state;
+    for (size_t i = 0; i < 5; i++, issuer_pass_s(issuer, 30))
+        assert_int_equal(issuer_ask(issuer, "old"), ERROR_KEYS_UNAVAILABLE);
+    issuer_publish(issuer, &issuer->old_set, "Cache-Control: max-age=60\r\n");
+    assert_int_equal(issuer_ask(issuer, "old"), ERROR_NONE);
+    issuer_go_away(issuer);
+    issuer_pass_s(issuer, 60);
+    assert_int_equal(issuer_ask(issuer, "old"), ERROR_NONE); // served old, and the refresh failed
+    issuer_expect_fetches(issuer, 7);
+    issuer_pass_s(issuer, 1);
+    assert_int_equal(issuer_ask(issuer, "old"), ERROR_NONE);
+    issuer_expect_fetches(issuer, 8);
+}
+
 // ---- a server that lies or goes away ---------------------------------------------------------------------------------
 
 static void only_a_good_answer_replaces_the_keys(void **state) {
@@ -312,6 +327,7 @@ int main(void) {
         ISSUER_TEST(random_kids_do_not_starve_the_refresh),
         ISSUER_TEST(the_slot_stays_spent_when_the_forced_fetch_fails),
         ISSUER_TEST(tokens_before_the_first_key_cost_a_bounded_number_of_fetches),
+        ISSUER_TEST(after_a_success_the_pauses_are_short_again),
         ISSUER_TEST(only_a_good_answer_replaces_the_keys),
         ISSUER_TEST(a_half_sent_set_does_not_replace_the_keys),
         ISSUER_TEST(old_keys_are_served_for_24_hours_and_then_none),

@@ -97,7 +97,7 @@ static void a_field_too_long_to_keep_is_left_out_and_never_cut(void **state) {
     const struct line *line = *state;
     const struct client_request request = request_to(line);
     cleanup_text struct text fields = TEXT(ROOM);
-    text_append(&fields, "Cache-Control: max-age=9");
+    text_append(&fields, "Cache-Control: public\r\nCache-Control: max-age=9");
     for (size_t i = 0; i < 300; i++)
         text_append_char(&fields, '9');
     text_append(&fields, "\r\n");

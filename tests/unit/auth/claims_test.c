@@ -328,12 +328,12 @@ static void the_message_names_the_caller(void **state) {
 static void values_in_messages_are_cut_and_harmless(void **state) {
     struct court *court = *state;
     cleanup_text struct text aud = TEXT(COURT_ROOM);
-    text_append(&aud, "\"\\u001b[31m\\n\\\"\\u202e%s");
+    text_append(&aud, "\"\\u001b[31m\\n\\\"\\u202e\x7f%s");
     for (size_t i = 0; i < 400; i++)
         text_append_char(&aud, 'a');
     text_append_char(&aud, '"');
     court_expect(court_judge_draft(court, &(struct draft){.aud = aud.data}), ERROR_TOKEN_AUDIENCE, "a nasty audience");
-    assert_non_null(strstr(court->err.message, "\"?[31m?????%saaa"));
+    assert_non_null(strstr(court->err.message, "\"?[31m??????%saaa"));
     assert_non_null(strstr(court->err.message, "aaa...\""));
     assert_true(strlen(court->err.message) < 300);
 }

@@ -154,9 +154,8 @@ void forge_public_der(const struct forge *forge, struct text *out) {
 void forge_private_pem(const struct forge *forge, bool locked, struct text *out) {
     static const unsigned char passphrase[] = "passphrase";
     BIO *bio = BIO_new(BIO_s_mem());
-    must(bio != NULL &&
-         PEM_write_bio_PKCS8PrivateKey(bio, forge->pair, locked ? EVP_aes_256_cbc() : NULL,
-                                       locked ? (const char *)passphrase : NULL, locked ? sizeof passphrase - 1 : 0,
-                                       NULL, NULL) == 1);
+    must(bio != NULL && PEM_write_bio_PKCS8PrivateKey(bio, forge->pair, locked ? EVP_aes_256_cbc() : NULL,
+                                                      locked ? (const char *)passphrase : NULL,
+                                                      locked ? sizeof passphrase - 1 : 0, NULL, NULL) == 1);
     take_bio(bio, out);
 }

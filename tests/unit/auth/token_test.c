@@ -92,6 +92,8 @@ static void anything_but_three_full_segments_is_refused(void **state) {
         "Bearer x.y.", "Bearer .y.z", "Bearer x..z", "Bearer ....", "Bearer w.x.y.z", "Bearer v.w.x.y.z"};
     for (size_t i = 0; i < COUNT(tokens); i++)
         court_expect(court_judge(*state, view_of(tokens[i])), ERROR_TOKEN_MALFORMED, tokens[i]);
+    struct court *court = *state;
+    assert_string_equal(court->err.message, "the token has 5 segments, not 3");
 }
 
 static void a_token_above_8_kib_is_refused_however_good(void **state) {
