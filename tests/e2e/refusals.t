@@ -28,14 +28,14 @@ sub push_with { my ($token) = @_; return $worker->request(POST => '/', body => $
 my $now = time;
 my %matrix = (
     'another key'                      => [401, 'TOKEN_SIGNATURE',     token(key => 'rogue', header => {kid => $cloud->keys->{current}})],
-    'a key that is not published'      => [401, 'TOKEN_KEY_UNKNOWN',   token(key => 'rogue')],
-    'no algorithm'                     => [401, 'TOKEN_ALGORITHM',     token(key => 'none', header => {alg => 'none'})],
-    'no algorithm, spelt nOnE'         => [401, 'TOKEN_ALGORITHM',     token(key => 'none', header => {alg => 'nOnE'})],
+    'a key that is not published'      => [401, 'TOKEN_KEY_UNKNOWN',   token(key => 'rogue', header => {kid => 'nosuch'})],
+    'no algorithm and no signature'    => [401, undef,                 token(key => 'none', header => {alg => 'none'})],
+    'no algorithm'                     => [401, 'TOKEN_ALGORITHM',     token(header => {alg => 'none'})],
+    'no algorithm, spelt nOnE'         => [401, 'TOKEN_ALGORITHM',     token(header => {alg => 'nOnE'})],
     'HS256 with the public key'        => [401, 'TOKEN_ALGORITHM',     token(key => 'hs256-public')],
     'RS256 announced, HMAC made'       => [401, 'TOKEN_SIGNATURE',     token(key => 'hs256-public', header => {alg => 'RS256', kid => $cloud->keys->{current}})],
     'another audience'                 => [401, 'TOKEN_AUDIENCE',      token(claims => {aud => 'https://other'})],
     'our audience and a slash'         => [401, 'TOKEN_AUDIENCE',      token(claims => {aud => $worker->audience . '/'})],
-    'our audience with a NUL'          => [401, undef,                 token(claims => {aud => $worker->audience . "\0evil"})],
     'a list of audiences'              => [401, undef,                 token(claims => {aud => [$worker->audience]})],
     'no audience'                      => [401, 'TOKEN_CLAIMS',        token(claims => {aud => undef})],
     'another issuer'                   => [401, 'TOKEN_ISSUER',        token(claims => {iss => 'https://accounts.example'})],
@@ -63,6 +63,8 @@ my ($header, $payload) = split /\./, token();
 my $claims = JSON::PP->new->encode({%good, email_verified => JSON::PP::true(), iss => 'https://accounts.google.com', sub => '1', iat => $now, exp => $now + 3600});
 (my $twice = $claims) =~ s/\}$/,"aud":"https:\/\/other"}/;
 (my $twin = $claims) =~ s/\}$/,"AUD":"https:\/\/other"}/;
+(my $cut = $claims) =~ s/\Q@{[$worker->audience]}\E/@{[$worker->audience]}\\u0000evil/;
+$matrix{'our audience with a NUL'} = [401, undef, $cloud->token(signing_input => "$header." . encode_base64url($cut))];
 $matrix{'the audience twice'} = [401, undef, $cloud->token(signing_input => "$header." . encode_base64url($twice))];
 $matrix{'the audience in capitals too'} = [401, 'TOKEN_CLAIMS', $cloud->token(signing_input => "$header." . encode_base64url($twin))];
 $matrix{'claims with a tail'} = [401, undef, $cloud->token(signing_input => "$header." . encode_base64url("$claims\0{}"))];
@@ -89,8 +91,7 @@ is(raw_push($line, $line), 401, 'two Authorization fields, equal ones even: 401'
 is(raw_push("$line\0junk"), 400, 'a NUL behind the token: 400');
 is(raw_push("X-Serverless-$line"), 401, 'a token in X-Serverless-Authorization: 401');
 is(raw_push('Authorization: Basic ' . encode_base64('a:b', '')), 401, 'another scheme: 401');
-is($worker->raw("POST / HTTP/1.1\r\nHost: pawl\r\nContent-Length: 99999999\r\n\r\n") =~ m{^HTTP/1\.1 (\d+)} && $1, 401, 'the token is judged before a byte of the body is there')
-    or diag 'a body that is too large may also be refused at once';
+is($worker->raw("POST / HTTP/1.1\r\nHost: pawl\r\nContent-Length: 500000\r\n\r\n") =~ m{^HTTP/1\.1 (\d+)} && $1, 401, 'the token is judged before a byte of the body is there');
 is($database->value(q{SELECT count(*) FROM pg_namespace WHERE nspname = 'pawl'}), 0, 'none of them reached the database');
 
 my @envelopes = (

@@ -81,7 +81,7 @@ subtest 'the key server away: 503, and served when it is back' => sub {
     my %push = (token => $cloud->token(claims => {aud => $worker->audience, email => $worker->account}),
         body => {message => {messageId => '1', publishTime => '2026-01-01T00:00:00Z', data => ''}, subscription => 'projects/p/subscriptions/s'});
     my $response = $worker->request(POST => '/', %push);
-    is($response->{status}, 503, '503');
+    is($response->{status}, 503, 'told to come again');
     is($response->{json}{error}, 'KEYS_UNAVAILABLE', 'and why');
     $cloud->clear_faults;
     wait_until { $worker->request(POST => '/', %push)->{status} == 200 } seconds => 60, what => 'the keys to be fetched again';
