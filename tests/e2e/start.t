@@ -91,6 +91,21 @@ subtest 'the key server away: 503, and served when it is back' => sub {
     is($worker->stop, 0, 'exit code 0');
 };
 
+subtest 'keys that were rotated are fetched when the first token of the new one comes' => sub {
+    my $worker = Pawl::Worker->start(database => $database, migrations => $migrations, cloud => $cloud);
+    my $push = sub {
+        return $worker->request(POST => '/', token => $cloud->token(claims => {aud => $worker->audience, email => $worker->account}),
+            body => {message => {messageId => '1', publishTime => '2026-01-01T00:00:00Z', data => ''}, subscription => 'projects/p/subscriptions/s'})->{status};
+    };
+    is($push->(), 200, 'the first key');
+    my $before = $cloud->key_fetches;
+    $cloud->rotate_keys;
+    $cloud->rotate_keys; # the next key was published already: only the one after it is new
+    is($push->(), 200, 'a key that was never seen');
+    is($cloud->key_fetches, $before + 1, 'after one fetch');
+    is($worker->stop, 0, 'exit code 0');
+};
+
 subtest 'as PID 1 it ends on SIGTERM and reaps' => sub {
     plan skip_all => 'needs root for a PID namespace' if $> != 0 or system('unshare --pid --fork true 2>/dev/null') != 0;
     my $process = Pawl::Process->start(name => 'pawl as PID 1', env => \%complete,
