@@ -1,11 +1,13 @@
-// Google's own client library against localcloud, over REST: node client.js HOST:PORT PROJECT TOPIC. Prints the message ids, one a line.
+// Google's own client library against localcloud, over REST: node client.js HOST:PORT PROJECT TOPIC. Prints the message
+// ids, one a line.
 const {PubSub} = require('@google-cloud/pubsub');
 const {OAuth2Client} = require('google-auth-library');
 
 async function main(endpoint, projectId, topicName) {
   const authClient = new OAuth2Client(); // localcloud asks for no credentials; the library insists on having some
   authClient.setCredentials({access_token: 'none', expiry_date: Date.now() + 3600000});
-  const pubsub = new PubSub({projectId, apiEndpoint: endpoint, protocol: 'http', fallback: true, emulatorMode: false, authClient});
+  const rest = {protocol: 'http', fallback: true, emulatorMode: false};
+  const pubsub = new PubSub({projectId, apiEndpoint: endpoint, authClient, ...rest});
   const [topic] = await pubsub.createTopic(topicName);
   const [subscription] = await topic.createSubscription(`${topicName}-sub`, {
     ackDeadlineSeconds: 20,

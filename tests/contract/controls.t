@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# What localcloud has beyond the contract that the emulator shares: keys, forged tokens, faults, the metadata server, and the pace of pushes.
+# What localcloud has beyond the contract that the emulator shares: keys, forged tokens, faults, the metadata server,
+# and the pace of pushes.
 use strict;
 use warnings;
 use FindBin qw($Bin);
@@ -25,7 +26,12 @@ my $http     = HTTP::Tiny->new(timeout => 20);
 sub parts {
     my ($token) = @_;
     my ($header, $claims, $signature) = split /\./, $token, -1;
-    return ($json->decode(decode_base64url($header)), $json->decode(decode_base64url($claims)), decode_base64url($signature), "$header.$claims");
+    return (
+        $json->decode(decode_base64url($header)),
+        $json->decode(decode_base64url($claims)),
+        decode_base64url($signature),
+        "$header.$claims"
+    );
 }
 
 # Whether the signature holds, by the openssl program and the public key.
@@ -39,7 +45,11 @@ sub verifies {
         print {$out} $file{$name};
         close $out or die;
     }
-    my $openssl = Pawl::Process->start(quiet => 1, command => ['openssl', 'dgst', '-sha256', '-verify', "$folder/pem", '-signature', "$folder/signature", "$folder/input"]);
+    my $openssl = Pawl::Process->start(
+        quiet => 1,
+        command => [
+            'openssl', 'dgst', '-sha256', '-verify', "$folder/pem", '-signature', "$folder/signature", "$folder/input"
+        ]);
     return $openssl->wait_end(20) == 0;
 }
 
@@ -59,12 +69,15 @@ subtest 'the published keys rotate' => sub {
     ok !(grep { $_->{kid} eq $keys->{previous} } @after), 'the previous one is published no more';
     $cloud->cache_keys(7, 5);
     $answer = $http->get($cloud->jwks_url);
-    is "$answer->{headers}{'cache-control'} $answer->{headers}{age}", 'public, max-age=7, must-revalidate, no-transform 5', 'lifetime and age can be set';
+    is "$answer->{headers}{'cache-control'} $answer->{headers}{age}",
+        'public, max-age=7, must-revalidate, no-transform 5', 'lifetime and age can be set';
 };
 
 subtest 'tokens can be made and forged' => sub {
     my $keys = $cloud->keys;
-    my ($header, $claims) = parts(my $token = $cloud->token(claims => {aud => 'https://x', email => undef, extra => [1, {a => JSON::PP::true()}]}));
+    my ($header, $claims)
+        = parts(my $token
+            = $cloud->token(claims => {aud => 'https://x', email => undef, extra => [1, {a => JSON::PP::true()}]}));
     ok verifies($token, $keys->{pem}), 'the current key signs';
     is $header->{kid}, $keys->{current}, 'and is named';
     is $claims->{aud}, 'https://x', 'a claim is replaced';
@@ -82,7 +95,8 @@ subtest 'tokens can be made and forged' => sub {
     like $cloud->token(key => 'none'), qr/\A[\w-]+\.[\w-]+\.\z/, 'none has no signature';
     my $raw = encode_base64url('{"alg":"RS256","alg":"RS256"}') . '.e30=';
     like $cloud->token(signing_input => $raw), qr/\A\Q$raw\E\.[\w-]{342}\z/, 'any bytes can be signed';
-    is $cloud->token(signing_input => 'a.b', signature => 'SIGNATURE_REMOVED_BY_GOOGLE'), 'a.b.SIGNATURE_REMOVED_BY_GOOGLE', 'and any signature given';
+    is $cloud->token(signing_input => 'a.b', signature => 'SIGNATURE_REMOVED_BY_GOOGLE'),
+        'a.b.SIGNATURE_REMOVED_BY_GOOGLE', 'and any signature given';
     is + ($cloud->try_request(POST => '/localcloud/token', {key => 'unheard'}))[0], 400, 'an unknown key is refused';
 };
 
@@ -96,38 +110,54 @@ subtest 'faults strike as asked' => sub {
     $cloud->clear_faults;
     $cloud->create_topic('faulty');
     $cloud->fault('/v1/projects/controls/topics/faulty:publish', status => 503);
-    is + ($cloud->try_request(POST => '/v1/projects/controls/topics/faulty:publish', {messages => [{data => 'YQ=='}]}))[0], 503, 'publishing can fail';
+    is +
+        ($cloud->try_request(POST => '/v1/projects/controls/topics/faulty:publish', {messages => [{data => 'YQ=='}]}))
+        [0], 503, 'publishing can fail';
     $cloud->clear_faults;
     ok $cloud->publish('faulty', 'x'), 'until it is taken back';
 };
 
 subtest 'the metadata server answers those who ask properly' => sub {
-    my $root = $cloud->url . '/computeMetadata/v1';
+    my $root   = $cloud->url . '/computeMetadata/v1';
     my %flavor = (headers => {'Metadata-Flavor' => 'Google'});
     is $http->get("$root/project/project-id")->{status}, 403, 'not without the header';
     my $answer = $http->get("$root/project/project-id", \%flavor);
     is $answer->{content}, 'controls', 'the project';
     is $answer->{headers}{'metadata-flavor'}, 'Google', 'with the header in return';
-    ok $json->decode($http->get("$root/instance/service-accounts/default/token", \%flavor)->{content})->{access_token}, 'an access token';
-    is $http->get("$root/instance/service-accounts/default/identity", \%flavor)->{status}, 400, 'no identity without an audience';
-    my $token = $http->get("$root/instance/service-accounts/default/identity?audience=https://me&format=full", \%flavor)->{content};
+    ok $json->decode($http->get("$root/instance/service-accounts/default/token", \%flavor)->{content})->{access_token},
+        'an access token';
+    is $http->get("$root/instance/service-accounts/default/identity", \%flavor)->{status}, 400,
+        'no identity without an audience';
+    my $token = $http->get("$root/instance/service-accounts/default/identity?audience=https://me&format=full", \%flavor)
+        ->{content};
     is + (parts($token))[1]{aud}, 'https://me', 'an identity for an audience';
     ok verifies($token, $cloud->keys->{pem}), 'signed';
 };
 
 subtest 'pushes keep production\'s pace' => sub {
     $cloud->create_topic('pace');
-    $cloud->create_subscription('pace-plain', topic => 'pace', push => $receiver->url('/after/4/200/plain'), account => 'a@b.c');
+    $cloud->create_subscription(
+        'pace-plain',
+        topic => 'pace',
+        push => $receiver->url('/after/4/200/plain'),
+        account => 'a@b.c'
+    );
     my $id    = $cloud->publish('pace', 'x');
     my @tries = $cloud->wait_attempts('pace-plain', $id, 5);
-    is_deeply [map { "$_->{attempt} $_->{outcome} $_->{status}" } @tries], ['1 refused 500', '2 refused 500', '3 refused 500', '4 refused 500', '5 acknowledged 200'], 'the history tells';
+    is_deeply [map {"$_->{attempt} $_->{outcome} $_->{status}"} @tries],
+        ['1 refused 500', '2 refused 500', '3 refused 500', '4 refused 500', '5 acknowledged 200'], 'the history tells';
     my @pushes = $receiver->requests('/after/4/200/plain');
     my @gaps   = map { $pushes[$_]{at} - $pushes[$_ - 1]{at} } 1 .. 4;
     cmp_ok $gaps[$_], '>=', 0.09 * 2**$_, 'pause ' . ($_ + 1) . ' has doubled' for 0 .. 3;
     my @claims = map { $_->{headers}{authorization} } @pushes;
     is $claims[0], $claims[4], 'one token serves many pushes';
-    is + (parts($claims[0] =~ s/^Bearer //r))[1]{aud}, $receiver->url('/after/4/200/plain'), 'its audience is the endpoint when none is configured';
-    $cloud->create_subscription('pace-policy', topic => 'pace', push => $receiver->url('/after/2/200/policy'), retryPolicy => {minimumBackoff => '1s', maximumBackoff => '1.5s'});
+    is + (parts($claims[0] =~ s/^Bearer //r))[1]{aud}, $receiver->url('/after/4/200/plain'),
+        'its audience is the endpoint when none is configured';
+    $cloud->create_subscription(
+        'pace-policy',
+        topic => 'pace',
+        push => $receiver->url('/after/2/200/policy'),
+        retryPolicy => {minimumBackoff => '1s', maximumBackoff => '1.5s'});
     my $second = $cloud->publish('pace', 'y');
     $cloud->wait_acknowledged('pace-policy', $second);
     @pushes = $receiver->requests('/after/2/200/policy');
@@ -138,7 +168,7 @@ subtest 'pushes keep production\'s pace' => sub {
 subtest 'two hundred pushes at once' => sub {
     $cloud->create_topic('many');
     $cloud->create_subscription('many-push', topic => 'many', push => $receiver->url('/slow/300/200/many'));
-    my @ids = $cloud->publish_all('many', map { $cloud->message("m$_") } 1 .. 600);
+    my @ids  = $cloud->publish_all('many', map { $cloud->message("m$_") } 1 .. 600);
     my $most = 0;
     wait_until {
         my $now = $cloud->deliveries('many-push', 'none');
@@ -146,7 +176,8 @@ subtest 'two hundred pushes at once' => sub {
         $now->{unacknowledged} == 0
     }
     seconds => 30, what => '600 pushes';
-    is_deeply [sort map { $_->{body}{message}{messageId} } $receiver->requests('/slow/300/200/many')], [sort @ids], 'each message once';
+    is_deeply [sort map { $_->{body}{message}{messageId} } $receiver->requests('/slow/300/200/many')], [sort @ids],
+        'each message once';
     cmp_ok $most, '>', 5, 'the window has grown';
     cmp_ok $most, '<=', 200, 'not beyond its bound';
 };
@@ -154,7 +185,9 @@ subtest 'two hundred pushes at once' => sub {
 subtest 'an unwrapped push is the bare data' => sub {
     $cloud->create_topic('bare');
     my %push = (pushEndpoint => $receiver->url('/answer/200/bare'), noWrapper => {writeMetadata => JSON::PP::true()});
-    $cloud->request(PUT => '/v1/projects/controls/subscriptions/bare-push', {topic => 'projects/controls/topics/bare', pushConfig => \%push});
+    $cloud->request(
+        PUT => '/v1/projects/controls/subscriptions/bare-push',
+        {topic => 'projects/controls/topics/bare', pushConfig => \%push});
     my $id = $cloud->publish('bare', '{"target":"main"}', attributes => {env => 'prod'});
     $cloud->wait_acknowledged('bare-push', $id);
     my ($push) = $receiver->requests('/answer/200/bare');
@@ -165,13 +198,27 @@ subtest 'an unwrapped push is the bare data' => sub {
 
 subtest 'nonsense does not hurt it' => sub {
     my ($port) = $cloud->url =~ /:(\d+)/;
-    for my $bytes ("\0\0\0\0", "GET / HTTP/1.1\r\nHost: x\r\n", "POST /v1/projects/controls/topics/many:publish HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "GET /%00%ff/v1 HTTP/1.1\r\nHost: x\r\n\r\n", 'x' x 100000) {
+    for my $bytes (
+        "\0\0\0\0",
+        "GET / HTTP/1.1\r\nHost: x\r\n",
+        "POST /v1/projects/controls/topics/many:publish HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n",
+        "GET /%00%ff/v1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        'x' x 100000
+        )
+    {
         my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die;
         local $SIG{PIPE} = 'IGNORE';
         print {$socket} $bytes;
         close $socket;
     }
-    for my $path ('/v1', '/v1/', '/v1/projects', '/v1/projects//topics/', '/v1/projects/p/topics/a/b/c/d/e', '/v1/projects/p/topics/abc:', '/relay', '/localcloud/deliveries', '/localcloud/nothing') {
+    for my $path (
+        '/v1', '/v1/',
+        '/v1/projects', '/v1/projects//topics/',
+        '/v1/projects/p/topics/a/b/c/d/e', '/v1/projects/p/topics/abc:',
+        '/relay', '/localcloud/deliveries',
+        '/localcloud/nothing'
+        )
+    {
         my ($status) = $cloud->try_request(POST => $path, {});
         cmp_ok $status, '>=', 400, "POST $path";
     }

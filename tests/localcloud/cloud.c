@@ -68,7 +68,7 @@ void cloud_remove_topic(struct cloud *cloud, struct topic *topic) {
     topic_free(topic);
 }
 
-// ---- the door ---------------------------------------------------------------------------------------------------------------
+// ---- the door -----------------------------------------------------------------------------------------------
 
 static void dispatch(void *context, struct exchange *exchange) {
     static bool (*const rooms[])(struct cloud * cloud, struct exchange * exchange) = {

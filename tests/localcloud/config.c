@@ -97,7 +97,7 @@ char *labels_read(const struct json *json) {
     return labels;
 }
 
-// ---- one reader per field; json NULL means "back to the default" ---------------------------------------------------------
+// ---- one reader per field; json NULL means "back to the default" --------------------------------------------
 
 static bool wrong_type(const char *field, struct refusal *refusal) {
     return refuse(refusal, INVALID_ARGUMENT, "Invalid value at 'subscription.%s'.", field);
@@ -304,7 +304,7 @@ bool config_read_push(struct config *config, const struct json *json, struct ref
                   config->push_endpoint);
 }
 
-// ---- the table -----------------------------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------------------
 
 bool field_is_empty(const struct json *json) {
     struct view string;
@@ -410,7 +410,7 @@ bool config_patch(struct config *config, const struct json *resource, const char
     return check_whole(config, refusal);
 }
 
-// ---- writing -------------------------------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------------------
 
 static void put_duration(struct json_writer *writer, const char *name, unsigned ms) {
     struct text text cleanup_text = TEXT(32);

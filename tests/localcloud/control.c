@@ -6,7 +6,7 @@
 //            {"key": "current|previous|next|rogue|hs256-public|none", "header": {...}, "claims": {...}}
 //            members of header and claims replace the usual ones, null takes one away. Or, byte for byte,
 //            {"signing_input": "...", "signature": "..."}; a signature that is not given is made with the key.
-//   POST   /localcloud/faults               {"path": "/oauth2/v3/certs", "status": 500, "delay_ms": 0, "times": 0, "body": "..."}
+//   POST   /localcloud/faults               {"path": "/oauth2/", "status": 500, "delay_ms": 0, "times": 0, "body": "..."}
 //   DELETE /localcloud/faults
 //   GET    /localcloud/deliveries?subscription=NAME[&message=ID]    pushes ended and in flight
 #include "base/arena.h"

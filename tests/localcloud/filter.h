@@ -1,5 +1,7 @@
-// Subscription filters: https://cloud.google.com/pubsub/docs/subscription-message-filter. Attributes only, at most 256 bytes.
-//   attributes:KEY    attributes.KEY = "V"    attributes.KEY != "V"    hasPrefix(attributes.KEY, "V")    NOT, AND, OR, parentheses
+// Subscription filters: https://cloud.google.com/pubsub/docs/subscription-message-filter. Attributes only, at most 256
+// bytes.
+//   attributes:KEY    attributes.KEY = "V"    attributes.KEY != "V"    hasPrefix(attributes.KEY, "V")
+//   NOT, AND, OR, parentheses
 #pragma once
 #include "message.h"
 

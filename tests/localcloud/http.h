@@ -1,5 +1,6 @@
-// HTTP in: a loopback server (libevent's evhttp, on purpose not the worker's own server: a double that shares the worker's parser
-// would share its mistakes). An exchange is one request until it is answered, now or later; every exchange is answered exactly once.
+// HTTP in: a loopback server (libevent's evhttp, on purpose not the worker's own server: a double that shares the
+// worker's parser would share its mistakes). An exchange is one request until it is answered, now or later; every
+// exchange is answered exactly once.
 #pragma once
 #include "base/arena.h"
 #include "base/json.h"

@@ -1,5 +1,5 @@
-// The RSA keys that stand for Google's: two are published (previous, current), the next is known before its turn so that tests can meet
-// an unknown kid that becomes known, and a rogue one is never published. Only keys.c sees OpenSSL.
+// The RSA keys that stand for Google's: two are published (previous, current), the next is known before its turn so
+// that tests can meet an unknown kid that becomes known, and a rogue one is never published. Only keys.c sees OpenSSL.
 #pragma once
 #include "base/text.h"
 

@@ -1,4 +1,5 @@
-// The one thread of localcloud: an event loop (libevent) with timers. Everything else runs inside its callbacks, so nothing needs a lock.
+// The one thread of localcloud: an event loop (libevent) with timers. Everything else runs inside its callbacks, so
+// nothing needs a lock.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
-// localcloud: one process on loopback that stands for Google in tests and demos, after the production column of platform.md §7.3:
-// Pub/Sub's REST interface with signed pushes, the published keys, the metadata server. Everything is in memory and bounded.
+// localcloud: one process on loopback that stands for Google in tests and demos: Pub/Sub's REST interface with signed pushes,
+// the published keys, the metadata server. Where production and the official emulator differ, it does as production.
+// Everything is in memory and bounded.
 //   localcloud [--port N] [--port-file FILE] [--project P] [--log text|json] [--relay URL]
 // Prints one line when it is ready, ends on SIGTERM or SIGINT. The controls for tests are listed in control.c.
 #include "base/arena.h"

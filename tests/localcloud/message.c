@@ -20,7 +20,8 @@ static struct message *message_new(void) {
     return message;
 }
 
-// The JSON form of bytes may use either base64 alphabet, padded or not (gcloud sends the URL alphabet); it is kept in the standard one.
+// The JSON form of bytes may use either base64 alphabet, padded or not (gcloud sends the URL alphabet); it is kept in
+// the standard one.
 static bool read_data(struct message *message, const struct json *json, struct refusal *refusal) {
     struct view text;
     if (!json || json_type(json) == JSON_NULL)

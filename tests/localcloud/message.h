@@ -1,4 +1,5 @@
-// One published message: immutable, shared by the subscriptions that hold it. Limits and shapes are Pub/Sub's (platform.md §1).
+// One published message: immutable, shared by the subscriptions that hold it. Limits and shapes are Pub/Sub's
+// (https://cloud.google.com/pubsub/quotas).
 #pragma once
 #include "base/json.h"
 #include "refusal.h"

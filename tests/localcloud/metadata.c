@@ -1,4 +1,4 @@
-// The metadata server of a Cloud Run instance (platform.md §4.1); clients find it through GCE_METADATA_HOST.
+// The metadata server of a Cloud Run instance; clients find it through GCE_METADATA_HOST.
 #include "cloud.h"
 #include <string.h>
 

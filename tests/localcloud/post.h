@@ -1,5 +1,6 @@
-// HTTP out: one POST to a plain-http loopback endpoint with a deadline. At the deadline the connection is hung up, as Pub/Sub does.
-// Redirects are not followed. A final 1xx other than 100 counts as the answer's status, as it does for Pub/Sub (102 acknowledges).
+// HTTP out: one POST to a plain-http loopback endpoint with a deadline. At the deadline the connection is hung up, as
+// Pub/Sub does. Redirects are not followed. A final 1xx other than 100 counts as the answer's status, as it does for
+// Pub/Sub (102 acknowledges).
 #pragma once
 #include "base/text.h"
 #include "loop.h"

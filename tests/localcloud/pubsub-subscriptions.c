@@ -6,7 +6,7 @@
 #define SUBSCRIPTIONS_MAX 1000
 #define PULL_MAX 1000
 
-// ---- subscriptions --------------------------------------------------------------------------------------------------------------
+// ---- subscriptions ------------------------------------------------------------------------------------------
 
 static bool write_subscription(struct call *call, const struct subscription *subscription) {
     struct json_writer writer = JSON_WRITER(&call->answer);
@@ -188,7 +188,7 @@ static bool subscription_seek_call(struct call *call) {
     return call_answer_empty(call);
 }
 
-// ---- the table ------------------------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------------------
 
 const struct verb subscription_verbs[] = {
     {"GET", false, "", "", subscription_list},

@@ -9,7 +9,7 @@
 #define PUBLISH_MAX 1000
 #define PUBLISH_BYTES_MAX (10 * 1000 * 1000)
 
-// ---- topics -------------------------------------------------------------------------------------------------------------------
+// ---- topics -------------------------------------------------------------------------------------------------
 
 static void write_topic(const struct topic *topic, struct json_writer *writer) {
     json_begin_object(writer, NULL);
@@ -144,7 +144,7 @@ static bool topic_subscriptions(struct call *call) {
     return true;
 }
 
-// ---- publish ------------------------------------------------------------------------------------------------------------------
+// ---- publish ------------------------------------------------------------------------------------------------
 
 static bool read_messages(struct call *call, struct message **messages, size_t *ret_count, size_t *ret_bytes) {
     const struct json *array = json_get(call->body, "messages");
@@ -201,7 +201,7 @@ static bool topic_publish(struct call *call) {
     return accepted;
 }
 
-// ---- the table ------------------------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------------------
 
 const struct verb topic_verbs[] = {
     {"GET", false, "", "", topic_list},

@@ -1,5 +1,5 @@
-// The Pub/Sub REST interface, v1 (https://cloud.google.com/pubsub/docs/reference/rest): paths, names and lists. What can be done is in
-// pubsub-topics.c and pubsub-subscriptions.c.
+// The Pub/Sub REST interface, v1 (https://cloud.google.com/pubsub/docs/reference/rest): paths, names and lists. What
+// can be done is in pubsub-topics.c and pubsub-subscriptions.c.
 #include "pubsub.h"
 #include "base/arena.h"
 #include <ctype.h>
@@ -61,7 +61,7 @@ bool call_answer_empty(struct call *call) {
     return true;
 }
 
-// ---- lists --------------------------------------------------------------------------------------------------------------------
+// ---- lists --------------------------------------------------------------------------------------------------
 
 bool page_begin(struct call *call, struct page *ret_page) {
     const char *size = exchange_query(call->exchange, "pageSize"), *token = exchange_query(call->exchange, "pageToken");
@@ -88,7 +88,7 @@ void page_end(const struct page *page, struct json_writer *writer) {
     json_put_string(writer, "nextPageToken", text_string(&token));
 }
 
-// ---- the table --------------------------------------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------------------
 
 static const struct {
     const char *name;

@@ -12,7 +12,8 @@ struct call {
     struct text answer;
     struct refusal refusal;
 };
-// What a collection can do; the tables end with a NULL method. `handle` writes the answer, or refuses and returns false.
+// What a collection can do; the tables end with a NULL method. `handle` writes the answer, or refuses and returns
+// false.
 struct verb {
     const char *method;
     bool id;

@@ -1,4 +1,4 @@
-// The bytes of one push: body, headers and token as production sends them (platform.md §1.1, §1.2, §2.1).
+// The bytes of one push: body, headers and token as production sends them (https://cloud.google.com/pubsub/docs/push).
 #pragma once
 #include "config.h"
 #include "message.h"

@@ -169,8 +169,7 @@ void queue_acknowledge(struct queue *queue, struct entry *entry, bool retain) {
         drop_retained(queue, queue->retained_first);
 }
 
-void queue_return(struct queue *queue, struct entry *entry, uint64_t due_ms) {
-    (void)queue;
+void queue_return(struct entry *entry, uint64_t due_ms) {
     entry->state = ENTRY_WAITING;
     entry->due_ms = due_ms;
 }

@@ -1,5 +1,5 @@
-// What one subscription still has to deliver, in publish order, with leases and retries. Pure: time comes in, nothing is sent.
-// `now` and all *_ms here are monotonic milliseconds.
+// What one subscription still has to deliver, in publish order, with leases and retries. Pure: time comes in, nothing
+// is sent. `now` and all *_ms here are monotonic milliseconds.
 #pragma once
 #include "message.h"
 
@@ -27,8 +27,9 @@ void queue_done(struct queue *queue);
 bool queue_has_room(const struct queue *queue, size_t count, size_t bytes);
 void queue_add(struct queue *queue, struct message *message, uint64_t now); // takes a reference of its own
 
-// Walks over what may be delivered now, first published first. In an ordered queue only the first entry of each key counts, whether
-// or not it is due: what waits for its retry blocks its key. `soonest_ms` ends as the time when something more becomes due.
+// Walks over what may be delivered now, first published first. In an ordered queue only the first entry of each key
+// counts, whether or not it is due: what waits for its retry blocks its key. `soonest_ms` ends as the time when
+// something more becomes due.
 struct queue_scan {
     struct queue *queue;
     struct entry *at;
@@ -44,6 +45,6 @@ struct entry *queue_find_lease(const struct queue *queue, uint64_t lease); // NU
 struct entry *queue_expired(const struct queue *queue, uint64_t now);      // a pulled entry whose lease is over
 uint64_t queue_next_expiry(const struct queue *queue);
 void queue_acknowledge(struct queue *queue, struct entry *entry, bool retain); // frees the entry unless it is retained
-void queue_return(struct queue *queue, struct entry *entry, uint64_t due_ms);
+void queue_return(struct entry *entry, uint64_t due_ms);
 // :seek: what was published before is acknowledged, what was published since is to be delivered again.
 void queue_seek(struct queue *queue, int64_t unix_ms, bool retain, uint64_t now);

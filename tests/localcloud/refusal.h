@@ -1,4 +1,5 @@
-// Why a request is refused, in Google's terms (google.rpc.Code and its HTTP status). What is refused is said once, where it is noticed.
+// Why a request is refused, in Google's terms (google.rpc.Code and its HTTP status). What is refused is said once,
+// where it is noticed.
 #pragma once
 #include "base/text.h"
 

@@ -1,8 +1,8 @@
-// The signing relay for the official emulator (platform.md §7.4): it takes the emulator's unsigned pushes at
+// The signing relay for the official emulator: it takes the emulator's unsigned pushes at
 //   POST /relay[/PATH]?audience=A&email=E[&deadline=SECONDS][&attempts=true]
-// and hands them to the worker, at PATH below the --relay URL, with what production has and the emulator lacks: a signed token, the
-// delivery attempt (counted here) and a hang-up at the deadline. The worker's status goes back. What the emulator keeps to itself, the
-// ordering key, cannot be added.
+// and hands them to the worker, at PATH below the --relay URL, with what production has and the emulator lacks: a
+// signed token, the delivery attempt (counted here) and a hang-up at the deadline. The worker's status goes back. What
+// the emulator keeps to itself, the ordering key, cannot be added.
 #include "base/arena.h"
 #include "base/log.h"
 #include "cloud.h"

@@ -1,4 +1,5 @@
-// Decides when an entry is delivered, retried or given up. Leaves the list to queue.c and the bytes of a push to push.c.
+// Decides when an entry is delivered, retried or given up. Leaves the list to queue.c and the bytes of a push to
+// push.c.
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -67,7 +68,7 @@ void subscription_set_config(struct subscription *subscription, struct config *c
     subscription_wake(subscription);
 }
 
-// ---- the end of a delivery -----------------------------------------------------------------------------------------------
+// ---- the end of a delivery ----------------------------------------------------------------------------------
 
 static bool retains(const struct subscription *subscription) {
     return subscription->config.retain_acked || (subscription->topic && *subscription->topic->retention);
@@ -108,16 +109,15 @@ static bool bury(struct subscription *subscription, struct entry *entry) {
 static void refuse_entry(struct subscription *subscription, struct entry *entry) {
     const struct config *config = &subscription->config;
     // Out of sight first: the dead-letter topic may be our own topic, and then publishing comes back to this queue.
-    queue_return(&subscription->queue, entry, QUEUE_NEVER);
+    queue_return(entry, QUEUE_NEVER);
     if (*config->dead_letter_topic && entry->attempts >= config->attempts && bury(subscription, entry)) {
         acknowledge(subscription, entry);
         return;
     }
-    queue_return(&subscription->queue, entry,
-                 clock_ms() + (config->retry_policy ? retry_delay(config, entry->attempts) : 0));
+    queue_return(entry, clock_ms() + (config->retry_policy ? retry_delay(config, entry->attempts) : 0));
 }
 
-// ---- push ------------------------------------------------------------------------------------------------------------------
+// ---- push ---------------------------------------------------------------------------------------------------
 
 static bool acknowledges(int status) {
     return status == 102 || status == 200 || status == 201 || status == 202 || status == 204;
@@ -195,7 +195,7 @@ static void deliver(struct subscription *subscription, struct entry *entry, uint
     delivery->post = push_start(subscription->cloud->loop, &order, on_answer, delivery);
 }
 
-// ---- waking ----------------------------------------------------------------------------------------------------------------
+// ---- waking -------------------------------------------------------------------------------------------------
 
 static uint64_t push_what_is_due(struct subscription *subscription, uint64_t now) {
     if (!*subscription->config.push_endpoint || subscription->in_flight >= subscription->window)
@@ -222,7 +222,7 @@ void subscription_wake(struct subscription *subscription) {
         timer_set(subscription->timer, next > now ? next - now : 0);
 }
 
-// ---- what the REST interface asks for ----------------------------------------------------------------------------------------
+// ---- what the REST interface asks for -----------------------------------------------------------------------
 
 void subscription_add(struct subscription *subscription, struct message *message) {
     queue_add(&subscription->queue, message, clock_ms());

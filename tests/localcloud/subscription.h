@@ -1,5 +1,5 @@
-// A subscription at work: pull leases, push deliveries with window and back-off, retries and dead letters (platform.md §1.4 and the
-// production column of §7.3).
+// A subscription at work: pull leases, push deliveries with window and back-off, retries and dead letters,
+// as production does it.
 #pragma once
 #include "config.h"
 #include "history.h"
@@ -31,7 +31,8 @@ void subscription_wake(struct subscription *subscription); // something changed:
 void subscription_add(struct subscription *subscription, struct message *message);
 void subscription_set_config(struct subscription *subscription, struct config *config); // takes it over
 void subscription_pull(struct subscription *subscription, unsigned most, struct json_writer *writer);
-// For an ack id: false when it is not one of this subscription's. One that is no longer valid is accepted without effect.
+// For an ack id: false when it is not one of this subscription's. One that is no longer valid is accepted without
+// effect.
 bool subscription_acknowledge(struct subscription *subscription, struct view ack_id);
 bool subscription_extend(struct subscription *subscription, struct view ack_id, unsigned seconds); // 0 = nack
 void subscription_seek(struct subscription *subscription, int64_t unix_ms);

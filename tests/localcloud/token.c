@@ -47,7 +47,8 @@ void tokens_free(struct tokens *tokens) {
     free(tokens);
 }
 
-void tokens_subject(const char *email, char ret_subject[static 22]) {
+// 21 digits that stand for a service account's unique id, always the same for one e-mail address.
+static void subject_of(const char *email, char ret_subject[static 22]) {
     char hex[65];
     hash_hex(view_of(email), hex);
     ret_subject[0] = '1';
@@ -64,7 +65,7 @@ static void write_header(struct json_writer *writer, const char *kid) {
 
 static void write_claims(struct json_writer *writer, const char *email, const char *audience, int64_t now) {
     char subject[22];
-    tokens_subject(email, subject);
+    subject_of(email, subject);
     json_put_string(writer, "aud", audience);
     json_put_string(writer, "azp", subject);
     json_put_string(writer, "email", email);
@@ -123,7 +124,7 @@ const char *tokens_push(struct tokens *tokens, const char *email, const char *au
     return cached->token;
 }
 
-// ---- forging ----------------------------------------------------------------------------------------------------------
+// ---- forging ------------------------------------------------------------------------------------------------
 
 static void write_value(struct json_writer *writer, const char *name, const struct json *value) {
     struct view string;

@@ -1,6 +1,6 @@
-# What Pub/Sub does, as clauses that run against localcloud and against the official emulator, so that the stand-in cannot drift.
-# Where the two differ (platform.md §7.3), localcloud follows production; every such difference has a name in %DIFFERENCES and is
-# checked on both sides. Pushes of the emulator go through localcloud's signing relay, which gives them what they lack.
+# What Pub/Sub does, as clauses that run against localcloud and against the official emulator, so that the stand-in
+# cannot drift. Where the two differ, localcloud follows production; every such difference has a name in %DIFFERENCES and
+# is checked on both sides. Pushes of the emulator go through localcloud's signing relay, which gives them what they lack.
 package Pawl::Contract;
 use strict;
 use warnings;
@@ -14,12 +14,13 @@ use Pawl::Wait qw(wait_until);
 our @EXPORT_OK = qw(check_contract);
 
 #     what                                    production (localcloud)   emulator
+#<<<
 our %DIFFERENCES = (
     'status 202 acknowledges'              => [1,                        0],
     'status 203 acknowledges'              => [0,                        1],
     'the push says its ordering key'       => [1,                        0],
     'an attribute-only push has data'      => [0,                        1],
-    'ordered pushes are dead-lettered'       => [1,                        0],    # measured: not in 70 s
+    'ordered pushes are dead-lettered'     => [1,                        0],    # measured: not in 70 s
     'exactly-once push is refused'         => [1,                        0],
     'filters are applied'                  => [1,                        0],
     'a nonsense filter is refused'         => [1,                        0],
@@ -27,16 +28,18 @@ our %DIFFERENCES = (
     'more than 100 attributes are refused' => [1,                        0],
     'values over 1,024 bytes are refused'  => [1,                        0],
 );
+#>>>
 
 my $ACCOUNT  = 'push@contract.iam.gserviceaccount.com';
 my $AUDIENCE = 'https://pawl.example';
 
-# check_contract(pubsub => Pawl::PubSub, kind => 'localcloud' or 'emulator', receiver => Pawl::Receiver, endpoint => sub of a path giving the
-# push URL)
+# check_contract(pubsub => Pawl::PubSub, kind => 'localcloud' or 'emulator', receiver => Pawl::Receiver, endpoint => sub
+# of a path giving the push URL)
 sub check_contract {
-    my (%server) = @_;
-    my $self = bless {%server, serial => 0}, __PACKAGE__;
-    my $deadlines = $self->begin_deadlines;    # they take ten seconds: the rest goes on meanwhile
+    my (%server)  = @_;
+    my $self      = bless {%server, serial => 0}, __PACKAGE__;
+    my $deadlines = $self->begin_deadlines;                      # they take ten seconds: the rest goes on meanwhile
+    #<<<
     my @clauses   = (
         ['topics are created once and found by name',            'topics'],
         ['bad names are refused',                                'names'],
@@ -54,6 +57,7 @@ sub check_contract {
         ['limits',                                               'limits'],
         ['seeking back delivers again',                          'seek'],
     );
+    #>>>
     for my $clause (@clauses) {
         my ($name, $method) = @$clause;
         subtest $name => sub { $self->$method };
@@ -62,7 +66,7 @@ sub check_contract {
     return;
 }
 
-# ---- helpers --------------------------------------------------------------------------------------------------------------------
+# ---- helpers -------------------------------------------------------------------------------------------------
 
 sub differs {
     my ($self, $name) = @_;
@@ -83,11 +87,11 @@ sub push_to {
     my $id = "$topic-" . ++$self->{serial};
     $self->{pubsub}->create_subscription(
         $id,
-        topic              => $topic,
+        topic => $topic,
         ackDeadlineSeconds => 10,
-        push               => $self->{endpoint}->($path),
-        account            => $ACCOUNT,
-        audience           => $AUDIENCE,
+        push => $self->{endpoint}->($path),
+        account => $ACCOUNT,
+        audience => $AUDIENCE,
         %options,
     );
     return $id;
@@ -96,7 +100,8 @@ sub push_to {
 sub arrived {
     my ($self, $path, $count) = @_;
     my @requests;
-    wait_until { (@requests = $self->{receiver}->requests($path)) >= $count } seconds => 20, what => "$count pushes to $path";
+    wait_until { (@requests = $self->{receiver}->requests($path)) >= $count } seconds => 20,
+        what => "$count pushes to $path";
     return @requests;
 }
 
@@ -110,11 +115,12 @@ sub refused {
 sub pull_until {
     my ($self, $subscription, $count) = @_;
     my @received;
-    wait_until { push @received, $self->{pubsub}->pull($subscription); @received >= $count } seconds => 30, what => "$count messages on $subscription";
+    wait_until { push @received, $self->{pubsub}->pull($subscription); @received >= $count } seconds => 30,
+        what => "$count messages on $subscription";
     return @received;
 }
 
-# ---- topics and publishing --------------------------------------------------------------------------------------------------------
+# ---- topics and publishing -----------------------------------------------------------------------------------
 
 sub topics {
     my ($self)  = @_;
@@ -128,10 +134,13 @@ sub topics {
     my $list = $pubsub->request(GET => "/v1/projects/$pubsub->{project}/topics")->{topics};
     ok + (grep { $_->{name} eq $created->{name} } @$list), 'it is in the list';
     $pubsub->create_subscription('contract-of-topic', topic => 'contract-topic');
-    is_deeply $pubsub->request(GET => "/v1/$created->{name}/subscriptions")->{subscriptions}, [$pubsub->subscription_name('contract-of-topic')], 'it knows its subscriptions';
+    is_deeply $pubsub->request(GET => "/v1/$created->{name}/subscriptions")->{subscriptions},
+        [$pubsub->subscription_name('contract-of-topic')], 'it knows its subscriptions';
     $pubsub->request(DELETE => "/v1/$created->{name}");
-    is $self->refused(GET => 'topics/contract-topic', undef, 404, 'it can be deleted')->{status}, 'NOT_FOUND', 'and is not found then';
-    is $pubsub->request(GET => '/v1/' . $pubsub->subscription_name('contract-of-topic'))->{topic}, '_deleted-topic_', 'its subscription outlives it';
+    is $self->refused(GET => 'topics/contract-topic', undef, 404, 'it can be deleted')->{status}, 'NOT_FOUND',
+        'and is not found then';
+    is $pubsub->request(GET => '/v1/' . $pubsub->subscription_name('contract-of-topic'))->{topic}, '_deleted-topic_',
+        'its subscription outlives it';
     return;
 }
 
@@ -141,8 +150,14 @@ sub names {
     $self->refused(PUT => 'topics/1topic', {}, 400, 'a digit in front');
     $self->refused(PUT => 'topics/google-topic', {}, 400, 'goog in front');
     $self->refused(PUT => 'topics/' . 'x' x 256, {}, 400, '256 characters');
-    $self->refused(PUT => 'subscriptions/s1', {topic => $self->{pubsub}->topic_name('nobody')}, 400, 'a short subscription');
-    $self->refused(PUT => 'subscriptions/contract-lost', {topic => $self->{pubsub}->topic_name('nobody')}, 404, 'a topic that is not there');
+    $self->refused(
+        PUT => 'subscriptions/s1',
+        {topic => $self->{pubsub}->topic_name('nobody')}, 400, 'a short subscription'
+    );
+    $self->refused(
+        PUT => 'subscriptions/contract-lost',
+        {topic => $self->{pubsub}->topic_name('nobody')}, 404, 'a topic that is not there'
+    );
     $self->refused(POST => 'subscriptions/nobody:pull', {maxMessages => 1}, 404, 'a subscription that is not there');
     return;
 }
@@ -154,50 +169,63 @@ sub refusals {
     $self->refused(POST => "topics/$topic:publish", {messages => []}, 400, 'no messages');
     $self->refused(POST => "topics/$topic:publish", {messages => [{}]}, 400, 'an empty message');
     $self->refused(POST => "topics/$topic:publish", {messages => [{data => '%%%'}]}, 400, 'data that is not base64');
-    $self->refused(POST => "topics/$topic:publish", {messages => [map { {data => 'YQ=='} } 1 .. 1001]}, 400, '1,001 messages');
+    $self->refused(
+        POST => "topics/$topic:publish",
+        {messages => [map { {data => 'YQ=='} } 1 .. 1001]}, 400, '1,001 messages'
+    );
     $self->refused(POST => "topics/$topic:publish", '{"messages":', 400, 'no JSON');
     return;
 }
 
 sub limits {
-    my ($self) = @_;
-    my $topic = $self->fresh;
+    my ($self)  = @_;
+    my $topic   = $self->fresh;
     my $publish = sub {
         my ($message) = @_;
-        return ($self->{pubsub}->try_request(POST => '/v1/' . $self->{pubsub}->topic_name($topic) . ':publish', {messages => [$message]}))[0];
+        return (
+            $self->{pubsub}->try_request(
+                POST => '/v1/' . $self->{pubsub}->topic_name($topic) . ':publish',
+                {messages => [$message]}))[0];
     };
     is $publish->({attributes => {map { ("a$_" => 'x') } 1 .. 100}}), 200, '100 attributes';
-    is $publish->({attributes => {map { ("a$_" => 'x') } 1 .. 101}}), $self->differs('more than 100 attributes are refused') ? 400 : 200, '101 attributes';
+    is $publish->({attributes => {map { ("a$_" => 'x') } 1 .. 101}}),
+        $self->differs('more than 100 attributes are refused') ? 400 : 200, '101 attributes';
     is $publish->({attributes => {a => 'x' x 1024}}), 200, 'a value of 1,024 bytes';
-    is $publish->({attributes => {a => 'x' x 1025}}), $self->differs('values over 1,024 bytes are refused') ? 400 : 200, 'a value of 1,025 bytes';
+    is $publish->({attributes => {a => 'x' x 1025}}),
+        $self->differs('values over 1,024 bytes are refused') ? 400 : 200, 'a value of 1,025 bytes';
     my $subscribe = sub { return {topic => $self->{pubsub}->topic_name($topic), ackDeadlineSeconds => $_[0]} };
     $self->refused(PUT => 'subscriptions/contract-601', $subscribe->(601), 400, 'an ack deadline of 601 s');
     $self->refused(PUT => 'subscriptions/contract-600', $subscribe->(600), 200, 'an ack deadline of 600 s');
-    $self->refused(PUT => 'subscriptions/contract-5', $subscribe->(5), $self->differs('an ack deadline of 5 s is refused') ? 400 : 200, 'an ack deadline of 5 s');
+    $self->refused(
+        PUT => 'subscriptions/contract-5',
+        $subscribe->(5), $self->differs('an ack deadline of 5 s is refused') ? 400 : 200, 'an ack deadline of 5 s'
+    );
     return;
 }
 
-# ---- pull -----------------------------------------------------------------------------------------------------------------------
+# ---- pull ----------------------------------------------------------------------------------------------------
 
 sub pull {
     my ($self) = @_;
     my $pubsub = $self->{pubsub};
     my $topic  = $self->fresh;
     $pubsub->create_subscription("$topic-pull", topic => $topic, enableMessageOrdering => JSON::PP::true());
-    my $bytes = join '', map { chr } 0 .. 255;
-    my $id    = $pubsub->publish($topic, $bytes, attributes => {env => 'prod', empty => ''}, key => 'k');
+    my $bytes      = join '', map {chr} 0 .. 255;
+    my $id         = $pubsub->publish($topic, $bytes, attributes => {env => 'prod', empty => ''}, key => 'k');
     my ($received) = $self->pull_until("$topic-pull", 1);
     is $received->{message}{messageId}, $id, 'the id that publishing gave';
     is $received->{bytes}, $bytes, 'the same bytes';
     is_deeply $received->{message}{attributes}, {env => 'prod', empty => ''}, 'the same attributes';
     is $received->{message}{orderingKey}, 'k', 'the ordering key';
-    like $received->{message}{publishTime}, qr/\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z\z/, 'the publish time in RFC 3339';
+    like $received->{message}{publishTime}, qr/\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z\z/,
+        'the publish time in RFC 3339';
     ok !exists $received->{deliveryAttempt}, 'no delivery attempt without a dead-letter policy';
     $pubsub->acknowledge("$topic-pull", $received);
     my @ids = $pubsub->publish_all($topic, map { {data => $_} } '-_-_', '+/+/', 'YQ', 'YQ==');
     is scalar(keys %{{map { $_ => 1 } @ids}}), 4, 'each message has an id of its own';
     my %data = map { $_->{message}{messageId} => $_->{message}{data} } $self->pull_until("$topic-pull", 4);
-    is_deeply [@data{@ids}], ['+/+/', '+/+/', 'YQ==', 'YQ=='], 'both alphabets of base64, padded or not, come back in the standard one';
+    is_deeply [@data{@ids}], ['+/+/', '+/+/', 'YQ==', 'YQ=='],
+        'both alphabets of base64, padded or not, come back in the standard one';
     return;
 }
 
@@ -216,11 +244,14 @@ sub redelivery {
     $pubsub->acknowledge("$topic-pull", $second);
     $pubsub->deadline("$topic-pull", 60, $second);
     is_deeply [$pubsub->pull("$topic-pull")], [], 'acknowledged, it stays away';
-    $self->refused(POST => "subscriptions/$topic-pull:acknowledge", {ackIds => ['nonsense']}, 400, 'a foreign ack id is refused');
+    $self->refused(
+        POST => "subscriptions/$topic-pull:acknowledge",
+        {ackIds => ['nonsense']}, 400, 'a foreign ack id is refused'
+    );
     return;
 }
 
-# ---- push -----------------------------------------------------------------------------------------------------------------------
+# ---- push ----------------------------------------------------------------------------------------------------
 
 sub push_shape {
     my ($self) = @_;
@@ -228,9 +259,12 @@ sub push_shape {
     my $topic  = $self->fresh;
     my $grave  = $self->fresh;
     my $path   = "/answer/200/$topic";
-    my $name   = $self->push_to($topic, $path, enableMessageOrdering => JSON::PP::true(), deadLetterPolicy => {deadLetterTopic => $grave});
-    my $id     = $pubsub->publish($topic, {a => 1}, attributes => {env => 'prod'}, key => 'k');
-    my ($push) = $self->arrived($path, 1);
+    my $name   = $self->push_to(
+        $topic, $path,
+        enableMessageOrdering => JSON::PP::true(),
+        deadLetterPolicy => {deadLetterTopic => $grave});
+    my $id      = $pubsub->publish($topic, {a => 1}, attributes => {env => 'prod'}, key => 'k');
+    my ($push)  = $self->arrived($path, 1);
     my $message = $push->{body}{message};
     is $push->{method}, 'POST', 'it is a POST';
     like $push->{headers}{'content-type'}, qr{^application/json}, 'of JSON';
@@ -241,10 +275,13 @@ sub push_shape {
     is $message->{publish_time}, $message->{publishTime}, 'and its twin';
     is decode_base64($message->{data}), '{"a":1}', 'it has the data';
     is_deeply $message->{attributes}, {env => 'prod'}, 'it has the attributes';
-    is $message->{orderingKey}, $self->differs('the push says its ordering key') ? 'k' : undef, 'it has the ordering key';
+    is $message->{orderingKey}, $self->differs('the push says its ordering key') ? 'k' : undef,
+        'it has the ordering key';
     is $push->{body}{deliveryAttempt}, 1, 'it counts the attempt, as there is a dead-letter policy';
     like $push->{text}, qr{projects\\/}, 'slashes are escaped';
-    my ($header, $claims) = map { JSON::PP->new->utf8->decode(decode_base64(tr{-_}{+/}r)) } ($push->{headers}{authorization} // '') =~ /\ABearer ([\w-]+)\.([\w-]+)\.[\w-]+\z/;
+    my ($header, $claims)
+        = map { JSON::PP->new->utf8->decode(decode_base64(tr{-_}{+/}r)) }
+        ($push->{headers}{authorization} // '') =~ /\ABearer ([\w-]+)\.([\w-]+)\.[\w-]+\z/;
     is $header->{alg}, 'RS256', 'it carries a signed token';
     is $claims->{aud}, $AUDIENCE, 'for the audience of the subscription';
     is $claims->{email}, $ACCOUNT, 'of its service account';
@@ -253,25 +290,26 @@ sub push_shape {
 
 sub push_attributes {
     my ($self) = @_;
-    my $topic = $self->fresh;
-    my $path  = "/answer/200/$topic";
+    my $topic  = $self->fresh;
+    my $path   = "/answer/200/$topic";
     $self->push_to($topic, $path);
     $self->{pubsub}->publish($topic, undef, attributes => {target => 'main'});
     my ($push) = $self->arrived($path, 1);
     is_deeply $push->{body}{message}{attributes}, {target => 'main'}, 'the attributes are there';
     is $push->{body}{message}{data} // '', '', 'and no data';
-    is exists $push->{body}{message}{data} ? 1 : 0, $self->differs('an attribute-only push has data'), 'not even an empty one';
+    is exists $push->{body}{message}{data} ? 1 : 0, $self->differs('an attribute-only push has data'),
+        'not even an empty one';
     return;
 }
 
 sub statuses {
-    my ($self) = @_;
+    my ($self)        = @_;
     my @refusing      = (400, 401, 403, 404, 413, 429, 500, 503, 206);
     my @acknowledging = (102, 200, 201, 204);
     for my $status (202, 203) {
         push @{$self->differs("status $status acknowledges") ? \@acknowledging : \@refusing}, $status;
     }
-    my %path = map { $_ => "/answer/$_/statuses" } @acknowledging, @refusing;
+    my %path  = map { $_ => "/answer/$_/statuses" } @acknowledging, @refusing;
     my $topic = $self->fresh;
     my @names = map { $self->push_to($topic, $path{$_}) } sort keys %path;
     $self->{pubsub}->publish($topic, 'status');
@@ -282,19 +320,21 @@ sub statuses {
     for my $status (@refusing) {
         cmp_ok scalar($self->{receiver}->requests($path{$status})), '>=', 2, "$status does not";
     }
-    $self->{pubsub}->request(DELETE => '/v1/' . $self->{pubsub}->subscription_name($_)) for @names;    # or they go on for ever
+    $self->{pubsub}->request(DELETE => '/v1/' . $self->{pubsub}->subscription_name($_))
+        for @names;    # or they go on for ever
     return;
 }
 
 sub retry {
     my ($self) = @_;
-    my $topic = $self->fresh;
-    my $path  = "/after/2/200/$topic";
+    my $topic  = $self->fresh;
+    my $path   = "/after/2/200/$topic";
     $self->push_to($topic, $path);
     my $id     = $self->{pubsub}->publish($topic, 'retry');
     my @pushes = $self->arrived($path, 3);
     is_deeply [map { $_->{body}{message}{messageId} } @pushes], [$id, $id, $id], 'three times the same id';
-    is_deeply [map { $_->{body}{message}{publishTime} } @pushes], [($pushes[0]{body}{message}{publishTime}) x 3], 'and the same publish time';
+    is_deeply [map { $_->{body}{message}{publishTime} } @pushes], [($pushes[0]{body}{message}{publishTime}) x 3],
+        'and the same publish time';
     ok !exists $pushes[0]{body}{message}{orderingKey}, 'no ordering key where none was given';
     return;
 }
@@ -314,18 +354,21 @@ sub ordering {
 }
 
 sub dead_letter {
-    my ($self) = @_;
-    my $pubsub = $self->{pubsub};
-    my $topic  = $self->fresh;
-    my $grave  = $self->fresh;
-    my $path   = "/answer/500/$topic";
-    my %resource = (topic => $pubsub->topic_name($topic), deadLetterPolicy => {deadLetterTopic => $pubsub->topic_name($grave), maxDeliveryAttempts => 4});
-    my $error    = $self->refused(PUT => 'subscriptions/contract-four', \%resource, 400, 'four attempts are too few');
+    my ($self)   = @_;
+    my $pubsub   = $self->{pubsub};
+    my $topic    = $self->fresh;
+    my $grave    = $self->fresh;
+    my $path     = "/answer/500/$topic";
+    my %resource = (
+        topic => $pubsub->topic_name($topic),
+        deadLetterPolicy => {deadLetterTopic => $pubsub->topic_name($grave), maxDeliveryAttempts => 4});
+    my $error = $self->refused(PUT => 'subscriptions/contract-four', \%resource, 400, 'four attempts are too few');
     is $error->{status}, 'OUT_OF_RANGE', 'by range';
     $pubsub->create_subscription("$grave-pull", topic => $grave, enableMessageOrdering => JSON::PP::true());
     my @ordered = $self->differs('ordered pushes are dead-lettered') ? (enableMessageOrdering => JSON::PP::true()) : ();
-    my $name = $self->push_to($topic, $path, @ordered, deadLetterPolicy => {deadLetterTopic => $grave, maxDeliveryAttempts => 5});
-    my $id = $pubsub->publish($topic, 'dead', attributes => {env => 'prod'}, key => 'k');
+    my $name    = $self->push_to($topic, $path, @ordered,
+        deadLetterPolicy => {deadLetterTopic => $grave, maxDeliveryAttempts => 5});
+    my $id       = $pubsub->publish($topic, 'dead', attributes => {env => 'prod'}, key => 'k');
     my ($buried) = $self->pull_until("$grave-pull", 1);
     my ($first)  = $self->arrived($path, 5);
     my $message  = $buried->{message};
@@ -336,12 +379,14 @@ sub dead_letter {
     is $message->{attributes}{CloudPubSubDeadLetterSourceDeliveryCount}, 5, 'it says how often it was tried';
     is $message->{attributes}{CloudPubSubDeadLetterSourceSubscription}, $name, 'in which subscription';
     is $message->{attributes}{CloudPubSubDeadLetterSourceSubscriptionProject}, $pubsub->project, 'of which project';
-    is $message->{attributes}{CloudPubSubDeadLetterSourceTopicPublishTime} =~ s/\.?0*Z\z//r, $first->{body}{message}{publishTime} =~ s/\.?0*Z\z//r, 'and when it was published first';
-    is_deeply [map { $_->{body}{deliveryAttempt} } $self->{receiver}->requests($path)], [1 .. 5], 'five attempts were made';
+    is $message->{attributes}{CloudPubSubDeadLetterSourceTopicPublishTime} =~ s/\.?0*Z\z//r,
+        $first->{body}{message}{publishTime} =~ s/\.?0*Z\z//r, 'and when it was published first';
+    is_deeply [map { $_->{body}{deliveryAttempt} } $self->{receiver}->requests($path)], [1 .. 5],
+        'five attempts were made';
     return;
 }
 
-# ---- subscriptions ----------------------------------------------------------------------------------------------------------------
+# ---- subscriptions -------------------------------------------------------------------------------------------
 
 sub subscriptions {
     my ($self) = @_;
@@ -351,8 +396,16 @@ sub subscriptions {
     my $name   = $self->push_to($topic, $path);
     my $full   = '/v1/' . $pubsub->subscription_name($name);
     is $pubsub->request(GET => $full)->{pushConfig}{oidcToken}{audience}, $AUDIENCE, 'what was configured can be read';
-    $self->refused(PUT => "subscriptions/$name", {topic => $pubsub->topic_name($topic)}, 409, 'a second one is refused');
-    my $changed = $pubsub->request(PATCH => $full, {subscription => {ackDeadlineSeconds => 60, retryPolicy => {minimumBackoff => '1s', maximumBackoff => '2.5s'}}, updateMask => 'ackDeadlineSeconds,retryPolicy'});
+    $self->refused(
+        PUT => "subscriptions/$name",
+        {topic => $pubsub->topic_name($topic)}, 409, 'a second one is refused'
+    );
+    my $changed = $pubsub->request(
+        PATCH => $full, {
+            subscription =>
+                {ackDeadlineSeconds => 60, retryPolicy => {minimumBackoff => '1s', maximumBackoff => '2.5s'}},
+            updateMask => 'ackDeadlineSeconds,retryPolicy'
+        });
     is $changed->{ackDeadlineSeconds}, 60, 'a field is changed';
     is $changed->{retryPolicy}{maximumBackoff}, '2.500s', 'durations are written as Google writes them';
     is $changed->{pushConfig}{pushEndpoint}, $self->{endpoint}->($path), 'the others stay';
@@ -363,10 +416,13 @@ sub subscriptions {
     my ($received) = $self->pull_until($name, 1);
     is $received->{message}{messageId}, $id, 'paused, it can be pulled';
     $pubsub->request(DELETE => $full);
-    is $self->refused(GET => "subscriptions/$name", undef, 404, 'it can be deleted')->{status}, 'NOT_FOUND', 'and is not found then';
+    is $self->refused(GET => "subscriptions/$name", undef, 404, 'it can be deleted')->{status}, 'NOT_FOUND',
+        'and is not found then';
     ($status) = $pubsub->try_request(
-        PUT => '/v1/' . $pubsub->subscription_name("$topic-once"),
-        {topic => $pubsub->topic_name($topic), enableExactlyOnceDelivery => JSON::PP::true(), pushConfig => {pushEndpoint => $self->{endpoint}->($path)}});
+        PUT => '/v1/' . $pubsub->subscription_name("$topic-once"), {
+            topic => $pubsub->topic_name($topic),
+            enableExactlyOnceDelivery => JSON::PP::true(),
+            pushConfig => {pushEndpoint => $self->{endpoint}->($path)}});
     is $status, $self->differs('exactly-once push is refused') ? 400 : 200, 'exactly-once delivery is for pull alone';
     return;
 }
@@ -376,18 +432,22 @@ sub filters {
     my $pubsub = $self->{pubsub};
     my $topic  = $self->fresh;
     my %filter = (
-        equal  => 'attributes.env = "prod"',
-        other  => 'attributes.env != "prod"',
-        has    => 'attributes:env AND NOT attributes:"x y"',
+        equal => 'attributes.env = "prod"',
+        other => 'attributes.env != "prod"',
+        has => 'attributes:env AND NOT attributes:"x y"',
         prefix => '(hasPrefix(attributes.env, "pr") OR attributes.env="test")',
     );
-    my ($status) = $pubsub->try_request(PUT => '/v1/' . $pubsub->subscription_name("$topic-bad"), {topic => $pubsub->topic_name($topic), filter => 'env is prod'});
+    my ($status) = $pubsub->try_request(
+        PUT => '/v1/' . $pubsub->subscription_name("$topic-bad"),
+        {topic => $pubsub->topic_name($topic), filter => 'env is prod'});
     is $status, $self->differs('a nonsense filter is refused') ? 400 : 200, 'a nonsense filter';
     $pubsub->create_subscription("$topic-$_", topic => $topic, filter => $filter{$_}) for sort keys %filter;
     my %id = map { $_ => $pubsub->publish($topic, 'x', attributes => {env => $_}) } 'prod', 'test', 'dev';
-    my %passes = $self->differs('filters are applied')
+    my %passes
+        = $self->differs('filters are applied')
         ? (equal => ['prod'], other => ['test', 'dev'], has => ['prod', 'test', 'dev'], prefix => ['prod', 'test'])
         : map { $_ => ['prod', 'test', 'dev'] } keys %filter;
+
     for my $name (sort keys %filter) {
         my @received = $self->pull_until("$topic-$name", scalar @{$passes{$name}});
         is_deeply [sort map { $_->{message}{messageId} } @received], [sort @id{@{$passes{$name}}}], $filter{$name};
@@ -411,7 +471,7 @@ sub seek {
     return;
 }
 
-# ---- the ack deadline ---------------------------------------------------------------------------------------------------------------
+# ---- the ack deadline ----------------------------------------------------------------------------------------
 
 sub begin_deadlines {
     my ($self) = @_;
@@ -420,14 +480,14 @@ sub begin_deadlines {
     my %begun  = (push => "/never/$topic", pull => "$topic-pull");
     $pubsub->create_subscription("$topic-pull", topic => $topic, ackDeadlineSeconds => 10);
     $begun{name} = $self->push_to($topic, $begun{push});
-    $begun{id} = $pubsub->publish($topic, 'late');
+    $begun{id}   = $pubsub->publish($topic, 'late');
     ($begun{lease}) = $self->pull_until("$topic-pull", 1);
     $begun{at} = time;
     return \%begun;
 }
 
 sub end_deadlines {
-    my ($self, $begun) = @_;
+    my ($self, $begun)   = @_;
     my ($first, $second) = $self->arrived($begun->{push}, 2);
     is $second->{body}{message}{messageId}, $begun->{id}, 'a push without an answer comes again';
     cmp_ok $second->{at} - $first->{at}, '>=', 9.5, 'not before its deadline';

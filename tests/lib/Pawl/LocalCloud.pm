@@ -1,4 +1,5 @@
-# localcloud for a test: started on a port of its own, ended with the test; everything that Pawl::PubSub can, and the test controls.
+# localcloud for a test: started on a port of its own, ended with the test; everything that Pawl::PubSub can, and the
+# test controls.
 package Pawl::LocalCloud;
 use strict;
 use warnings;
@@ -14,8 +15,11 @@ sub start {
     my $project = $options{project} // 'pawl-test';
     my $self    = bless {project => $project}, $class;
     $self->{process} = Pawl::Process->start(
-        name    => 'localcloud',
-        command => [built('localcloud'), '--port', $options{port} // 0, '--project', $project, '--log', 'text', $options{relay} ? ('--relay', $options{relay}) : ()],
+        name => 'localcloud',
+        command => [
+            built('localcloud'), '--port', $options{port} // 0,
+            '--project', $project, '--log', 'text', $options{relay} ? ('--relay', $options{relay}) : ()
+        ],
     );
     wait_until {
         croak 'localcloud did not start: ' . $self->{process}->tail if !$self->{process}->running;
@@ -26,34 +30,43 @@ sub start {
     return $self;
 }
 
-sub process  { return $_[0]{process} }
-sub stop     { return $_[0]{process}->stop }
+sub process { return $_[0]{process} }
+sub stop { return $_[0]{process}->stop }
 sub jwks_url { return $_[0]{url} . '/oauth2/v3/certs' }
 
-# ---- keys and tokens --------------------------------------------------------------------------------------------------------
+# ---- keys and tokens -----------------------------------------------------------------------------------------
 
-sub keys         { return $_[0]->request(GET => '/localcloud/keys') }
-sub key_fetches  { return $_[0]->keys->{fetches} }
-sub rotate_keys  { return $_[0]->request(POST => '/localcloud/keys:rotate') }
-sub cache_keys   { my ($self, $max_age, $age) = @_; return $self->request(POST => '/localcloud/keys:cache', {max_age => $max_age, age => $age // 0}) }
+sub keys { return $_[0]->request(GET => '/localcloud/keys') }
+sub key_fetches { return $_[0]->keys->{fetches} }
+sub rotate_keys { return $_[0]->request(POST => '/localcloud/keys:rotate') }
 
-# token(claims => {aud => ..., email => undef}, header => {...}, key => 'rogue'), or byte for byte token(signing_input => ..., signature => ...).
-# A claim that is undef is left out.
+sub cache_keys {
+    my ($self, $max_age, $age) = @_;
+    return $self->request(POST => '/localcloud/keys:cache', {max_age => $max_age, age => $age // 0});
+}
+
+# token(claims => {aud => ..., email => undef}, header => {...}, key => 'rogue'), or byte for byte token(signing_input
+# => ..., signature => ...). A claim that is undef is left out.
 sub token {
     my ($self, %wish) = @_;
     return $self->request(POST => '/localcloud/token', \%wish)->{token};
 }
 
-# ---- faults and deliveries ----------------------------------------------------------------------------------------------------
+# ---- faults and deliveries -----------------------------------------------------------------------------------
 
 # fault('/oauth2/v3/certs', status => 500, times => 2, delay_ms => 100)
-sub fault        { my ($self, $path, %fault) = @_; return $self->request(POST => '/localcloud/faults', {path => $path, %fault}) }
+sub fault {
+    my ($self, $path, %fault) = @_;
+    return $self->request(POST => '/localcloud/faults', {path => $path, %fault});
+}
 sub clear_faults { return $_[0]->request(DELETE => '/localcloud/faults') }
 
 # {unacknowledged, inFlight => [...], deliveries => [{messageId, attempt, outcome, status, latencyMs, time, answer}]}
 sub deliveries {
     my ($self, $subscription, $message) = @_;
-    return $self->request(GET => '/localcloud/deliveries?subscription=' . $self->subscription_name($subscription) . (defined $message ? "&message=$message" : ''));
+    return $self->request(GET => '/localcloud/deliveries?subscription='
+            . $self->subscription_name($subscription)
+            . (defined $message ? "&message=$message" : ''));
 }
 
 # Waits until the message was acknowledged and returns that delivery.

@@ -1,4 +1,5 @@
-# A temporary folder of migration files: Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', ...). Gone with the object.
+# A temporary folder of migration files: Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', ...). Gone with the
+# object.
 package Pawl::Migrations;
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ sub new {
 }
 
 sub folder { my ($self) = @_; return $self->{folder}->dirname }
-sub path   { my ($self, $name) = @_; return $self->folder . "/$name" }
+sub path { my ($self, $name) = @_; return $self->folder . "/$name" }
 
 sub write {
     my ($self, $name, $sql) = @_;

@@ -24,7 +24,7 @@ sub new {
 }
 
 sub name { return $_[0]{name} }
-sub url  { my ($self) = @_; return "postgresql://$ENV{PGUSER}\@/$self->{name}?host=$ENV{PGHOST}" }
+sub url { my ($self) = @_; return "postgresql://$ENV{PGUSER}\@/$self->{name}?host=$ENV{PGHOST}" }
 
 # Returns psql's output, unaligned and without headings; dies with the server's words when a statement fails.
 sub _run {
@@ -53,13 +53,16 @@ sub rows {
 
 sub has_table { my ($self, $table) = @_; return $self->value("SELECT to_regclass('$table') IS NOT NULL") eq 't' }
 
-# A connection that stays open, to hold locks: my $session = $pg->session; $session->run('BEGIN'); ...; it ends with the object.
+# A connection that stays open, to hold locks: my $session = $pg->session; $session->run('BEGIN'); ...; it ends with the
+# object.
 sub session { my ($self) = @_; return Pawl::Postgres::Session->open($self->{name}) }
 
 # Ends all other connections of the database.
 sub disconnect_all {
     my ($self) = @_;
-    return $self->_run('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$self->{name}' AND pid <> pg_backend_pid()");
+    return $self->_run('postgres',
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$self->{name}'"
+    );
 }
 
 sub drop {

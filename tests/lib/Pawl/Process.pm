@@ -1,5 +1,5 @@
-# A process that a test starts: its output goes to files, and it is ended by its pid when the object goes, at the latest at the end of the
-# test. When the test has failed by then, the tails of the newest outputs are shown.
+# A process that a test starts: its output goes to files, and it is ended by its pid when the object goes, at the latest
+# at the end of the test. When the test has failed by then, the tails of the newest outputs are shown.
 package Pawl::Process;
 use strict;
 use warnings;
@@ -23,18 +23,18 @@ sub built {
     return File::Spec->rel2abs(($ENV{BUILD} // 'build/debug') . "/$program");
 }
 
-# Pawl::Process->start(name => 'worker', command => [...], env => {NAME => value, GONE => undef}, folder => working folder, stdin => file,
-# quiet => 1 when its output is nobody's business)
+# Pawl::Process->start(name => 'worker', command => [...], env => {NAME => value, GONE => undef}, folder => working
+# folder, stdin => file, quiet => 1 when its output is nobody's business)
 sub start {
     my ($class, %options) = @_;
     my $folder = tempdir('pawl-test.XXXXXX', TMPDIR => 1, CLEANUP => 1);
     my $self   = bless {
-        name   => $options{name} // $options{command}[0],
+        name => $options{name} // $options{command}[0],
         folder => $folder,
-        out    => "$folder/out",
-        err    => "$folder/err",
-        owner  => $$,
-        quiet  => $options{quiet},
+        out => "$folder/out",
+        err => "$folder/err",
+        owner => $$,
+        quiet => $options{quiet},
     }, $class;
     my $pid = fork // croak "cannot fork: $!";
     $self->_become(%options) if $pid == 0;
@@ -46,12 +46,15 @@ sub start {
 
 sub _become {
     my ($self, %options) = @_;
-    my $ready = open(STDIN, '<', $options{stdin} // '/dev/null') && open(STDOUT, '>', $self->{out}) && open(STDERR, '>', $self->{err});
+    my $ready
+        = open(STDIN, '<', $options{stdin} // '/dev/null')
+        && open(STDOUT, '>', $self->{out})
+        && open(STDERR, '>', $self->{err});
     $ready &&= chdir $options{folder} if defined $options{folder};
     for my $name (keys %{$options{env} // {}}) {
         my $value = $options{env}{$name};
-        if   (defined $value) { $ENV{$name} = $value }
-        else                  { delete $ENV{$name} }
+        if (defined $value) { $ENV{$name} = $value }
+        else { delete $ENV{$name} }
     }
     if ($ready) {
         no warnings 'exec';
@@ -151,7 +154,7 @@ sub DESTROY {
 
 END {
     my $status = $?;
-    $_->_end for grep { defined } values %alive;
+    $_->_end for grep {defined} values %alive;
     Test::More::diag($_) for $status || !Test::More->builder->is_passing ? @ended : ();
     $? = $status;
 }

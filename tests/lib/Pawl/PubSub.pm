@@ -15,16 +15,19 @@ sub at {
     return bless {url => $url, project => $project}, $class;
 }
 
-sub url     { return $_[0]{url} }
+sub url { return $_[0]{url} }
 sub project { return $_[0]{project} }
-sub topic_name        { my ($self, $id) = @_; return $id =~ m{/} ? $id : "projects/$self->{project}/topics/$id" }
+sub topic_name { my ($self, $id) = @_; return $id =~ m{/} ? $id : "projects/$self->{project}/topics/$id" }
 sub subscription_name { my ($self, $id) = @_; return $id =~ m{/} ? $id : "projects/$self->{project}/subscriptions/$id" }
 
 # One request; the body is a Perl structure. Returns (status, decoded answer or text).
 sub try_request {
     my ($self, $method, $path, $body) = @_;
-    my $http     = HTTP::Tiny->new(timeout => patience(20), max_redirect => 0);
-    my %content  = defined $body ? (content => ref $body ? $json->encode($body) : $body, headers => {'Content-Type' => 'application/json'}) : ();
+    my $http = HTTP::Tiny->new(timeout => patience(20), max_redirect => 0);
+    my %content
+        = defined $body
+        ? (content => ref $body ? $json->encode($body) : $body, headers => {'Content-Type' => 'application/json'})
+        : ();
     my $response = $http->request($method, $self->{url} . $path, \%content);
     my $decoded  = eval { $json->decode($response->{content}) };
     return ($response->{status}, $decoded // $response->{content});
@@ -43,7 +46,8 @@ sub create_topic {
     return $self->request(PUT => '/v1/' . $self->topic_name($id), $resource // {});
 }
 
-# create_subscription('s', topic => 't', push => 'http://127.0.0.1:1/', account => 'push@...', audience => '...', and fields of the resource)
+# create_subscription('s', topic => 't', push => 'http://127.0.0.1:1/', account => 'push@...', audience => '...', and
+# fields of the resource)
 sub create_subscription {
     my ($self, $id, %options) = @_;
     my $topic = delete $options{topic};
@@ -51,9 +55,12 @@ sub create_subscription {
     my %resource = (topic => $self->topic_name($topic), %options);
     if (defined $push) {
         $resource{pushConfig} = {pushEndpoint => $push};
-        $resource{pushConfig}{oidcToken} = {serviceAccountEmail => $account, defined $audience ? (audience => $audience) : ()} if defined $account;
+        $resource{pushConfig}{oidcToken}
+            = {serviceAccountEmail => $account, defined $audience ? (audience => $audience) : ()}
+            if defined $account;
     }
-    $resource{deadLetterPolicy}{deadLetterTopic} = $self->topic_name($resource{deadLetterPolicy}{deadLetterTopic}) if $resource{deadLetterPolicy};
+    $resource{deadLetterPolicy}{deadLetterTopic} = $self->topic_name($resource{deadLetterPolicy}{deadLetterTopic})
+        if $resource{deadLetterPolicy};
     return $self->request(PUT => '/v1/' . $self->subscription_name($id), \%resource);
 }
 
@@ -63,7 +70,7 @@ sub message {
     my %message;
     $message{data}        = encode_base64(ref $data ? $json->encode($data) : $data, '') if defined $data;
     $message{attributes}  = $options{attributes} if $options{attributes};
-    $message{orderingKey} = $options{key}        if defined $options{key};
+    $message{orderingKey} = $options{key} if defined $options{key};
     return \%message;
 }
 
@@ -75,13 +82,17 @@ sub publish {
 
 sub publish_all {
     my ($self, $topic, @messages) = @_;
-    return @{$self->request(POST => '/v1/' . $self->topic_name($topic) . ':publish', {messages => \@messages})->{messageIds}};
+    return
+        @{$self->request(POST => '/v1/' . $self->topic_name($topic) . ':publish', {messages => \@messages})
+            ->{messageIds}};
 }
 
 # The received messages, each with its data decoded as {bytes}.
 sub pull {
     my ($self, $subscription, $most) = @_;
-    my $answer   = $self->request(POST => '/v1/' . $self->subscription_name($subscription) . ':pull', {maxMessages => $most // 100, returnImmediately => JSON::PP::true()});
+    my $answer = $self->request(
+        POST => '/v1/' . $self->subscription_name($subscription) . ':pull',
+        {maxMessages => $most // 100, returnImmediately => JSON::PP::true()});
     my @received = @{$answer->{receivedMessages} // []};
     $_->{bytes} = decode_base64($_->{message}{data} // '') for @received;
     return @received;
@@ -89,7 +100,9 @@ sub pull {
 
 sub acknowledge {
     my ($self, $subscription, @received) = @_;
-    return $self->request(POST => '/v1/' . $self->subscription_name($subscription) . ':acknowledge', {ackIds => [map { ref $_ ? $_->{ackId} : $_ } @received]});
+    return $self->request(
+        POST => '/v1/' . $self->subscription_name($subscription) . ':acknowledge',
+        {ackIds => [map { ref $_ ? $_->{ackId} : $_ } @received]});
 }
 
 sub deadline {

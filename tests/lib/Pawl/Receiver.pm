@@ -20,9 +20,15 @@ my $json = JSON::PP->new->utf8->canonical;
 
 sub start {
     my ($class) = @_;
-    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 128, Proto => 'tcp', Blocking => 0) or croak "cannot listen: $!";
-    my $self     = bless {port => $listener->sockport, file => File::Temp->new(TEMPLATE => 'pawl-receiver.XXXXXX', TMPDIR => 1), owner => $$}, $class;
-    my $pid      = fork // croak "cannot fork: $!";
+    my $listener
+        = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 128, Proto => 'tcp', Blocking => 0)
+        or croak "cannot listen: $!";
+    my $self = bless {
+        port => $listener->sockport,
+        file => File::Temp->new(TEMPLATE => 'pawl-receiver.XXXXXX', TMPDIR => 1),
+        owner => $$
+    }, $class;
+    my $pid = fork // croak "cannot fork: $!";
     if ($pid == 0) {
         $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP);
         $SIG{PIPE} = 'IGNORE';
@@ -35,11 +41,12 @@ sub start {
 
 sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path" }
 
-# All requests so far, in the order of their arrival: {path, query, headers (lower-case names), text, body (decoded), at, raw}.
+# All requests so far, in the order of their arrival: {path, query, headers (lower-case names), text, body (decoded),
+# at, raw}.
 sub requests {
     my ($self, $path) = @_;
     open my $in, '<', $self->{file}->filename or croak "cannot read: $!";
-    my @requests = map { $json->decode($_) } grep { /\n\z/ } <$in>;
+    my @requests = map { $json->decode($_) } grep {/\n\z/} <$in>;
     for my $request (@requests) {
         $request->{body} = eval { $json->decode($request->{text}) };
     }
@@ -91,17 +98,17 @@ sub _take {
 
 sub _answer {
     my ($path, $seen) = @_;
-    return {at => time, status => $1} if $path =~ m{^/answer/(\d+)};
+    return {at => time, status => $1} if $path                               =~ m{^/answer/(\d+)};
     return {at => time, status => $seen->{$path}++ < $1 ? 500 : $2} if $path =~ m{^/after/(\d+)/(\d+)};
-    return {at => time + $1 / 1000, status => $2} if $path =~ m{^/slow/(\d+)/(\d+)};
-    return undef if $path =~ m{^/never};
+    return {at => time + $1 / 1000, status => $2} if $path                   =~ m{^/slow/(\d+)/(\d+)};
+    return undef if $path                                                    =~ m{^/never};
     return {at => time, status => 404};
 }
 
 sub _send {
     my ($connection) = @_;
-    my $status = (delete $connection->{answer})->{status};
-    my $bare = $status < 200 || $status == 204;
+    my $status       = (delete $connection->{answer})->{status};
+    my $bare         = $status < 200 || $status == 204;
     syswrite $connection->{socket}, "HTTP/1.1 $status Answer\r\n" . ($bare ? "\r\n" : "Content-Length: 3\r\n\r\nok\n");
     return;
 }

@@ -10,18 +10,19 @@ our @EXPORT_OK = qw(pawl start_pawl);
 sub _environment {
     my (%options) = @_;
     my %env = (PAWL_LOG_FORMAT => undef, %{$options{env} // {}});
-    $env{DATABASE_URL}    = $options{database}->url      if $options{database};
+    $env{DATABASE_URL}    = $options{database}->url if $options{database};
     $env{PAWL_MIGRATIONS} = $options{migrations}->folder if $options{migrations};
     return \%env;
 }
 
-# start_pawl(['migrate'], database => Pawl::Postgres, migrations => Pawl::Migrations, env => {...}, folder => ...): a Pawl::Process.
+# start_pawl(['migrate'], database => Pawl::Postgres, migrations => Pawl::Migrations, env => {...}, folder => ...): a
+# Pawl::Process.
 sub start_pawl {
     my ($arguments, %options) = @_;
     return Pawl::Process->start(
-        name    => "pawl @$arguments",
+        name => "pawl @$arguments",
         command => [built('pawl'), @$arguments],
-        env     => _environment(%options),
+        env => _environment(%options),
         map { $_ => $options{$_} } grep { defined $options{$_} } qw(folder stdin),
     );
 }

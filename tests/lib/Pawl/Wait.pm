@@ -13,7 +13,8 @@ sub patience {
     return $seconds * (($ENV{BUILD} // '') =~ m{/(?:asan|tsan|coverage)$} ? 4 : 1);
 }
 
-# wait_until { condition } seconds => 10, what => 'the push to arrive';  returns what the condition returned. Dies at the deadline.
+# wait_until { condition } seconds => 10, what => 'the push to arrive';  returns what the condition returned. Dies at
+# the deadline.
 sub wait_until(&@) {
     my ($condition, %options) = @_;
     my $seconds  = patience($options{seconds} // 10);

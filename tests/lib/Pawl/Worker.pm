@@ -1,4 +1,5 @@
-# `pawl serve` for a test: started on a port of its own against a database, a folder and localcloud; its log is read line by line.
+# `pawl serve` for a test: started on a port of its own against a database, a folder and localcloud; its log is read
+# line by line.
 package Pawl::Worker;
 use strict;
 use warnings;
@@ -14,24 +15,28 @@ use Pawl::Wait qw(wait_until patience);
 our $AUDIENCE = 'https://pawl.example';
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-# Pawl::Worker->start(database => Pawl::Postgres, migrations => Pawl::Migrations, cloud => Pawl::LocalCloud, env => {PAWL_LOCK_WAIT => '2s'},
-# ready => 0 to go on before it is ready)
+# Pawl::Worker->start(database => Pawl::Postgres, migrations => Pawl::Migrations, cloud => Pawl::LocalCloud, env =>
+# {PAWL_LOCK_WAIT => '2s'}, ready => 0 to go on before it is ready)
 sub start {
     my ($class, %options) = @_;
-    my $self  = bless {account => $class->account($options{cloud})}, $class;
-    my %env   = (
-        PORT            => 0,
-        PAWL_ADDRESS    => '127.0.0.1',
-        PAWL_AUDIENCE   => $AUDIENCE,
-        PAWL_CALLERS    => $self->{account},
+    my $self = bless {account => $class->account($options{cloud})}, $class;
+    my %env  = (
+        PORT => 0,
+        PAWL_ADDRESS => '127.0.0.1',
+        PAWL_AUDIENCE => $AUDIENCE,
+        PAWL_CALLERS => $self->{account},
         PAWL_LOG_FORMAT => 'json',
-        PAWL_LOCK_WAIT  => '8s',
-        $options{database}   ? (DATABASE_URL    => $options{database}->url)      : (),
+        PAWL_LOCK_WAIT => '8s',
+        $options{database}   ? (DATABASE_URL => $options{database}->url)         : (),
         $options{migrations} ? (PAWL_MIGRATIONS => $options{migrations}->folder) : (),
-        $options{cloud}      ? (PAWL_JWKS_URL   => $options{cloud}->jwks_url)    : (),
+        $options{cloud}      ? (PAWL_JWKS_URL => $options{cloud}->jwks_url)      : (),
         %{$options{env} // {}},
     );
-    $self->{process} = Pawl::Process->start(name => 'pawl serve', command => [built('pawl'), 'serve', @{$options{arguments} // []}], env => \%env);
+    $self->{process} = Pawl::Process->start(
+        name => 'pawl serve',
+        command => [built('pawl'), 'serve', @{$options{arguments} // []}],
+        env => \%env
+    );
     $self->wait_ready if $options{ready} // 1;
     return $self;
 }
@@ -39,17 +44,20 @@ sub start {
 # The service account whose pushes the worker takes; give it to create_subscription().
 sub account {
     my ($class, $cloud) = @_;
-    return ref $class ? $class->{account} : 'push@' . ($cloud ? $cloud->project : 'pawl-test') . '.iam.gserviceaccount.com';
+    return
+        ref $class
+        ? $class->{account}
+        : 'push@' . ($cloud ? $cloud->project : 'pawl-test') . '.iam.gserviceaccount.com';
 }
 
-sub audience  { return $AUDIENCE }
-sub process   { return $_[0]{process} }
-sub pid       { return $_[0]{process}->pid }
-sub running   { return $_[0]{process}->running }
-sub signal    { my ($self, $signal) = @_; return $self->{process}->signal($signal) }
-sub stop      { return $_[0]{process}->stop }
+sub audience { return $AUDIENCE }
+sub process { return $_[0]{process} }
+sub pid { return $_[0]{process}->pid }
+sub running { return $_[0]{process}->running }
+sub signal { my ($self, $signal) = @_; return $self->{process}->signal($signal) }
+sub stop { return $_[0]{process}->stop }
 sub exit_code { return $_[0]{process}->exit_code }
-sub wait_end  { my ($self, $seconds) = @_; return $self->{process}->wait_end($seconds) }
+sub wait_end { my ($self, $seconds) = @_; return $self->{process}->wait_end($seconds) }
 
 sub port {
     my ($self) = @_;
@@ -74,7 +82,7 @@ sub wait_ready {
     return;
 }
 
-# ---- the log ------------------------------------------------------------------------------------------------------------------
+# ---- the log -------------------------------------------------------------------------------------------------
 
 # The log lines so far, decoded, each with its text as {line}. A line that is not JSON is {line} alone.
 sub logs {
@@ -82,7 +90,7 @@ sub logs {
     return map {
         my $line  = $_;
         my $entry = eval { $json->decode($line) };
-        +{ref $entry eq 'HASH' ? %$entry : (), line => $line}
+        { ref $entry eq 'HASH' ? %$entry : (), line => $line }
     } grep { /\n\z/ && /\S/ } map { split /^/ } $self->{process}->err, $self->{process}->out;
 }
 
@@ -95,10 +103,10 @@ sub wait_log {
     seconds => $seconds // 20, what => "a log line like $pattern";
 }
 
-# ---- requests -------------------------------------------------------------------------------------------------------------------
+# ---- requests ------------------------------------------------------------------------------------------------
 
-# request(GET => '/health'); request(POST => '/', body => {...} or bytes, token => '...', headers => {...}, seconds => 30)
-# Returns {status, headers, content, json}.
+# request(GET => '/health'); request(POST => '/', body => {...} or bytes, token => '...', headers => {...}, seconds =>
+# 30) Returns {status, headers, content, json}.
 sub request {
     my ($self, $method, $path, %options) = @_;
     my %headers = %{$options{headers} // {}};
@@ -124,7 +132,8 @@ sub raw {
 
 sub connect {
     my ($self) = @_;
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->port, Proto => 'tcp') or croak "cannot connect: $!";
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->port, Proto => 'tcp')
+        or croak "cannot connect: $!";
     $socket->autoflush(1);
     return $socket;
 }
