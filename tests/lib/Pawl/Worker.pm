@@ -87,11 +87,14 @@ sub wait_ready {
 # The log lines so far, decoded, each with its text as {line}. A line that is not JSON is {line} alone.
 sub logs {
     my ($self) = @_;
-    return map {
-        my $line  = $_;
-        my $entry = eval { $json->decode($line) };
-        { ref $entry eq 'HASH' ? %$entry : (), line => $line }
-    } grep { /\n\z/ && /\S/ } map { split /^/ } $self->{process}->err, $self->{process}->out;
+    my @lines = grep { /\n\z/ && /\S/ } map { split /^/ } $self->{process}->err, $self->{process}->out;
+    return map { $self->_log_entry($_) } @lines;
+}
+
+sub _log_entry {
+    my ($self, $line) = @_;
+    my $entry = eval { $json->decode($line) };
+    return {ref $entry eq 'HASH' ? %$entry : (), line => $line};
 }
 
 # wait_log(qr/listening/): the first line whose message matches.
