@@ -128,7 +128,9 @@ fuzz: ## let clang's libFuzzer loose on every parser for FUZZ_SECONDS each; find
 build-fuzzers: $(FUZZERS)
 
 # ---- housekeeping ----------------------------------------------------------------------------------------------------
-.PHONY: format clean help
+.PHONY: format readme clean help
+readme: $(BUILD)/pawl ## put the tables of options and errors into README.md
+	@BUILD=$(BUILD) tests/house/tables.pl
 format: ## lay out all C files as .clang-format says
 	clang-format -i $$(git ls-files '*.c' '*.h')
 clean: ## remove everything that was built
