@@ -313,9 +313,34 @@ static bool clean_up(struct apply *apply, size_t index, struct error *err) {
     return send_clean(apply, index, err) && stream_drain(&apply->stream, err);
 }
 
+static bool worth_another_try(const struct apply *apply, const struct flight *failure, const struct error *err) {
+    if (err->code == ERROR_LOCK_TIMEOUT || err->code == ERROR_LOCK_CONFLICT)
+        return !control_stopped(apply->order->control);
+    return failure->kind != FLIGHT_STATEMENT && !strcmp(err->sqlstate, "26000"); // a file said DEALLOCATE ALL
+}
+
+// Rolled back and known to be so: waits a little and says who is in the way. False: tried often enough, and `err` says who.
+static bool wait_for_turn(struct apply *apply, const struct flight *failure, struct error *err) {
+    struct item *item = &apply->items[failure->item];
+    const struct statement *statement =
+        failure->kind == FLIGHT_STATEMENT && item->arena ? item->statements[failure->statement - 1] : NULL;
+    char blockers[512] = "";
+    struct error late = {0};
+    if (!lock_blockers(apply->postgres, statement ? statement->relation : NULL, blockers, sizeof(blockers), &late))
+        return false;
+    if (++item->tries >= TRIES_MAX) {
+        text_copy(err->detail, sizeof(err->detail), view_of(blockers));
+        return error_wrap(err, "tried %u times, in the way: %s", item->tries, blockers);
+    }
+    tell(apply, RUN_RETRYING, failure->item, blockers);
+    control_sleep(apply->order->control, control_pause(item->tries - 1, PAUSE_FIRST_MS, PAUSE_CAP_MS));
+    return true;
+}
+
 // True: try again from `ret_next`. Otherwise `err` is complete.
 static bool recovers(struct apply *apply, size_t *ret_next, struct error *err) {
-    struct flight failure = apply->stream.failure;
+    const struct flight failure = apply->stream.failure;
+    const struct item *item = &apply->items[failure.item];
     bool placed = apply->stream.failed;
     if (placed)
         place_error(apply, &failure, err);
@@ -323,23 +348,13 @@ static bool recovers(struct apply *apply, size_t *ret_next, struct error *err) {
         return false;
     struct error late = {0};
     bool clean = clean_up(apply, failure.item, &late);
-    bool traces = apply->alone && apply->items[failure.item].arena &&
-                  recover_leaves_traces(apply->items[failure.item].statements[apply->alone - 1]);
+    bool traces = apply->alone && item->arena && recover_leaves_traces(item->statements[apply->alone - 1]);
     apply->alone = 0;
     if (!clean || !placed)
         return false;
     name_refusal(apply, &failure, err);
-    struct item *item = &apply->items[failure.item];
-    if ((err->code != ERROR_LOCK_TIMEOUT && err->code != ERROR_LOCK_CONFLICT) || traces || ++item->tries >= TRIES_MAX ||
-        control_stopped(apply->order->control))
+    if (traces || !worth_another_try(apply, &failure, err) || !wait_for_turn(apply, &failure, err))
         return false;
-    char holder[512];
-    const struct statement *statement =
-        failure.kind == FLIGHT_STATEMENT && item->arena ? item->statements[failure.statement - 1] : NULL;
-    if (!lock_blockers(apply->postgres, statement ? statement->relation : NULL, holder, sizeof(holder), &late))
-        return false;
-    tell(apply, RUN_RETRYING, failure.item, holder);
-    control_sleep(apply->order->control, control_pause(item->tries - 1, PAUSE_FIRST_MS, PAUSE_CAP_MS));
     *ret_next = failure.item;
     return true;
 }

@@ -69,12 +69,12 @@ bool record_send_open(struct postgres *postgres, const struct record *record, st
                             migration->file,    migration->checksum, digits_of(record->statements, &statements),
                             record->run};
     bool versioned = migration->kind == MIGRATION_VERSIONED;
-    return postgres_send(postgres, versioned ? open_versioned : open_repeatable, values, 7, err);
+    return postgres_send_often(postgres, versioned ? open_versioned : open_repeatable, values, 7, err);
 }
 
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err) {
     const char *values[] = {kind_of(record->migration), record->migration->version, record->run};
-    return postgres_send(postgres, close_sql, values, 3, err);
+    return postgres_send_often(postgres, close_sql, values, 3, err);
 }
 
 bool record_send_step(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,

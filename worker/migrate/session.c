@@ -33,8 +33,8 @@ bool session_send_settings(struct postgres *postgres, const struct session *sess
     char lock_timeout[32];
     snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
     const char *values[] = {session->name, lock_timeout};
-    return postgres_send(postgres, postgres_server_version(postgres) >= 140000 ? settings_14 : settings, values, 2,
-                         err);
+    return postgres_send_often(postgres, postgres_server_version(postgres) >= 140000 ? settings_14 : settings, values,
+                               2, err);
 }
 
 bool session_send_reset(struct postgres *postgres, struct error *err) {
@@ -43,7 +43,7 @@ bool session_send_reset(struct postgres *postgres, struct error *err) {
 }
 
 bool session_send_clean(struct postgres *postgres, struct error *err) {
-    static const char *const commands[SESSION_CLEAN] = {"CLOSE ALL", "DISCARD TEMP"};
+    static const char *const commands[SESSION_CLEAN] = {"DISCARD TEMP"};
     return send_all(postgres, commands, SESSION_CLEAN, err);
 }
 

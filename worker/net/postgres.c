@@ -18,16 +18,24 @@ enum {
     CANCEL_PATIENCE_MS = 5000, // how long a server may ignore our cancels
     COPY_CHUNK = 64 * 1024,
     KEYWORDS_MAX = 64, // libpq 15 knows about 40
+    OFTEN_MAX = 8,
+};
+
+struct often { // a statement that the server was told to prepare
+    const char *sql;
+    uint64_t number; // of the command that prepares it; also its name
 };
 
 struct postgres {
     PGconn *conn;
-    int wake;              // eventfd: a cancel ends the wait at once
-    atomic_bool cancelled; // somebody asked to cancel
-    bool unflushed;        // commands were queued that the server may answer only into its own buffer
-    bool asked;            // something was sent since we last waited
-    uint64_t round_trips;
+    int wake;                      // eventfd: a cancel ends the wait at once
+    atomic_bool cancelled;         // somebody asked to cancel
+    bool unflushed;                // commands were queued that the server may answer only into its own buffer
+    uint64_t round_trips, covered; // waits; commands that were sent when the last of them began
     unsigned position;
+    uint64_t sent, received; // commands and syncs, counted
+    struct often often[OFTEN_MAX];
+    bool dropped; // somebody dropped our prepared statements
 };
 struct postgres_rows; // a PGresult under another name, so that no other file needs to know libpq
 
@@ -311,10 +319,6 @@ static void send_cancel(struct postgres *postgres) {
 }
 
 static bool wait_socket(struct postgres *postgres, short events, struct error *err) {
-    if (postgres->asked && (events & POLLIN)) {
-        postgres->round_trips++;
-        postgres->asked = false;
-    }
     uint64_t cancelled_at = 0;
     for (;;) {
         if (atomic_load(&postgres->cancelled)) {
@@ -344,6 +348,10 @@ static bool pump(struct postgres *postgres, bool writing, struct error *err) {
 // socket buffers never wait for each other.
 static bool wait_result(struct postgres *postgres, struct error *err) {
     while (PQisBusy(postgres->conn)) {
+        if (postgres->received > postgres->covered) { // what we wait for was not under way during the last wait
+            postgres->round_trips++;
+            postgres->covered = postgres->sent;
+        }
         if (postgres->unflushed && !postgres_flush(postgres, err))
             return false;
         int left = PQflush(postgres->conn);
@@ -361,7 +369,47 @@ bool postgres_send(struct postgres *postgres, const char *sql, const char *const
                    struct error *err) {
     if (!PQsendQueryParams(postgres->conn, sql, (int)count, NULL, values, NULL, NULL, 0))
         return broken(postgres, err);
-    postgres->unflushed = postgres->asked = true;
+    postgres->unflushed = true;
+    postgres->sent++;
+    return true;
+}
+
+struct often_name {
+    char text[32];
+};
+static const char *name_of(const struct often *often, struct often_name *name) {
+    snprintf(name->text, sizeof(name->text), "pawl_%llu", (unsigned long long)often->number);
+    return name->text;
+}
+
+static bool prepare(struct postgres *postgres, struct often *often, const char *sql, struct error *err) {
+    struct often next = {.sql = sql, .number = postgres->sent};
+    struct often_name name;
+    if (!PQsendPrepare(postgres->conn, name_of(&next, &name), sql, 0, NULL))
+        return broken(postgres, err);
+    *often = next;
+    postgres->sent++;
+    return true;
+}
+
+bool postgres_send_often(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                         struct error *err) {
+    if (postgres->dropped && postgres->sent == postgres->received) {
+        memset(postgres->often, 0, sizeof(postgres->often));
+        postgres->dropped = false;
+    }
+    size_t i = 0;
+    while (i < OFTEN_MAX && postgres->often[i].sql && postgres->often[i].sql != sql)
+        i++;
+    if (i == OFTEN_MAX || postgres->dropped)
+        return postgres_send(postgres, sql, values, count, err);
+    struct often_name name;
+    if (!postgres->often[i].sql && !prepare(postgres, &postgres->often[i], sql, err))
+        return false;
+    if (!PQsendQueryPrepared(postgres->conn, name_of(&postgres->often[i], &name), (int)count, values, NULL, NULL, 0))
+        return broken(postgres, err);
+    postgres->unflushed = true;
+    postgres->sent++;
     return true;
 }
 
@@ -369,7 +417,7 @@ bool postgres_sync(struct postgres *postgres, struct error *err) {
     if (!PQpipelineSync(postgres->conn))
         return broken(postgres, err);
     postgres->unflushed = false;
-    postgres->asked = true;
+    postgres->sent++;
     return true;
 }
 
@@ -388,8 +436,9 @@ static enum postgres_answer refusal(struct postgres *postgres, const PGresult *r
     return gone ? POSTGRES_BROKEN : POSTGRES_REFUSED;
 }
 
-enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
+static enum postgres_answer receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
     enum postgres_answer answer = POSTGRES_DONE;
+    postgres->received++;
     PGresult *last = NULL;
     if (!ret_rows)
         PQsetSingleRowMode(postgres->conn); // refused where there is nothing to be single: that is fine
@@ -428,6 +477,25 @@ enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres
     else
         PQclear(last);
     return answer;
+}
+
+// A command that was prepared on the way has two answers: when the first is not good, the second only says that it was skipped.
+enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
+    struct often *often = NULL;
+    for (size_t i = 0; i < OFTEN_MAX; i++)
+        if (postgres->often[i].sql && postgres->often[i].number == postgres->received)
+            often = &postgres->often[i];
+    enum postgres_answer prepared = often ? receive(postgres, NULL, err) : POSTGRES_DONE;
+    if (prepared == POSTGRES_BROKEN)
+        return prepared;
+    struct error second = {0};
+    enum postgres_answer answer = receive(postgres, ret_rows, prepared == POSTGRES_DONE ? err : &second);
+    if (answer == POSTGRES_REFUSED && !strcmp(err->sqlstate, "26000"))
+        postgres->dropped = true; // to be forgotten when nothing is under way any more
+    if (prepared == POSTGRES_DONE || answer == POSTGRES_BROKEN)
+        return answer;
+    *often = (struct often){0};
+    return prepared;
 }
 
 unsigned postgres_position(const struct postgres *postgres) {
@@ -511,7 +579,7 @@ static bool put_data(struct postgres *postgres, struct view data, struct error *
     }
     if (PQputCopyEnd(postgres->conn, NULL) < 0)
         return broken(postgres, err);
-    postgres->asked = true;
+    postgres->round_trips++;
     return true;
 }
 
@@ -554,7 +622,7 @@ bool postgres_copy(struct postgres *postgres, struct view sql, struct view data,
     text_append_view(&command, sql);
     if (!PQexitPipelineMode(postgres->conn) || !PQsendQuery(postgres->conn, text_string(&command)))
         return broken(postgres, err);
-    postgres->asked = true;
+    postgres->round_trips++;
     bool done = copy_results(postgres, data, err);
     if (PQstatus(postgres->conn) == CONNECTION_OK && !PQenterPipelineMode(postgres->conn) && done)
         return broken(postgres, err);

@@ -26,10 +26,11 @@ static inline void postgres_cleanup(struct postgres **postgres) {
     postgres_close(*postgres);
 }
 #define cleanup_postgres __attribute__((cleanup(postgres_cleanup)))
-int postgres_backend_pid(const struct postgres *postgres);      // as libpq was told; a pooler tells something else
-int postgres_server_version(const struct postgres *postgres);   // 150018
-bool postgres_alive(struct postgres *postgres);                 // looks at the socket too, without waiting
-uint64_t postgres_round_trips(const struct postgres *postgres); // times we waited for the server since it is connected
+int postgres_backend_pid(const struct postgres *postgres);    // as libpq was told; a pooler tells something else
+int postgres_server_version(const struct postgres *postgres); // 150018
+bool postgres_alive(struct postgres *postgres);               // looks at the socket too, without waiting
+// How often the network's delay was felt since the connection is up: waits for something that was not yet under way during the last.
+uint64_t postgres_round_trips(const struct postgres *postgres);
 
 // Thread-safe: asks the server to cancel the statement in flight, and whoever waits for it to insist. The wait ends with
 // ERROR_SHUTTING_DOWN. postgres_uncancel forgets a cancel that came too late, so that the connection can be used to the end.
@@ -58,6 +59,10 @@ const char *postgres_tag(const struct postgres_rows *rows);                     
 // Queues a command of one statement; never waits. What is queued leaves with the next flush or receive.
 bool postgres_send(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                    struct error *err);
+// The same for a command that is sent often: the server parses and plans it once per connection. `sql` is a constant that outlives the
+// connection; at most 8 of them. SQLSTATE 26000 says that somebody dropped it (DEALLOCATE ALL): send again.
+bool postgres_send_often(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
+                         struct error *err);
 // Queues the end of a group: a failure before it skips up to here, and what is not inside BEGIN is committed here.
 bool postgres_sync(struct postgres *postgres, struct error *err);
 // Queues a wish to have the answers so far handed out. Before it waits, receive sees to that itself; this is for early news.

@@ -225,6 +225,64 @@ static void a_deferred_constraint_is_heard_at_the_end(void **state) {
     assert_true(postgres_execute(postgres, "SELECT 1", NULL, 0, &err));
 }
 
+static const char often_sql[] = "SELECT $1::int * 2", wrong_sql[] = "SELECT nosuch";
+
+static void a_command_that_is_sent_often_has_one_answer_each_time(void **state) {
+    (void)state;
+    cleanup_postgres struct postgres *postgres = connect_here();
+    struct error err = {0};
+    const char *values[] = {"21"};
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 5; i++)
+            assert_true(postgres_send_often(postgres, often_sql, values, 1, &err));
+        assert_true(postgres_sync(postgres, &err));
+        for (int i = 0; i < 5; i++) {
+            cleanup_rows struct postgres_rows *rows = NULL;
+            assert_int_equal(postgres_receive(postgres, &rows, &err), POSTGRES_DONE);
+            assert_string_equal(postgres_value(rows, 0, 0), "42");
+        }
+        assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_SYNCED);
+    }
+    cleanup_rows struct postgres_rows *rows = NULL;
+    assert_true(postgres_query(postgres, "SELECT count(*) FROM pg_prepared_statements", NULL, 0, &rows, &err));
+    assert_string_equal(postgres_value(rows, 0, 0), "1");
+}
+
+static void preparing_that_fails_or_is_skipped_costs_no_answer(void **state) {
+    (void)state;
+    cleanup_postgres struct postgres *postgres = connect_here();
+    struct error err = {0};
+    const char *values[] = {"21"};
+    assert_true(postgres_send_often(postgres, wrong_sql, NULL, 0, &err));
+    assert_true(postgres_send_often(postgres, often_sql, values, 1, &err));
+    assert_true(postgres_sync(postgres, &err));
+    assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_REFUSED);
+    assert_string_equal(err.sqlstate, "42703");
+    assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_SKIPPED);
+    assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_SYNCED);
+    assert_true(postgres_send_often(postgres, often_sql, values, 1, &err));
+    assert_true(postgres_sync(postgres, &err));
+    assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_DONE);
+    assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_SYNCED);
+}
+
+static void a_prepared_command_that_was_dropped_can_be_sent_again(void **state) {
+    (void)state;
+    cleanup_postgres struct postgres *postgres = connect_here();
+    struct error err = {0};
+    const char *values[] = {"21"};
+    for (int round = 0; round < 3; round++) {
+        assert_true(postgres_send_often(postgres, often_sql, values, 1, &err));
+        assert_true(postgres_sync(postgres, &err));
+        assert_int_equal(postgres_receive(postgres, NULL, &err), round == 1 ? POSTGRES_REFUSED : POSTGRES_DONE);
+        assert_int_equal(postgres_receive(postgres, NULL, &err), POSTGRES_SYNCED);
+        if (round == 0)
+            database_run(postgres, "DEALLOCATE ALL");
+        else if (round == 1)
+            assert_string_equal(err.sqlstate, "26000");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_with_parameters_is_answered_in_one_round_trip),
@@ -241,6 +299,9 @@ int main(void) {
         cmocka_unit_test(a_password_never_shows_in_an_error),
         cmocka_unit_test(a_silent_server_is_left_at_the_deadline_or_when_stopped),
         cmocka_unit_test(a_deferred_constraint_is_heard_at_the_end),
+        cmocka_unit_test(a_command_that_is_sent_often_has_one_answer_each_time),
+        cmocka_unit_test(preparing_that_fails_or_is_skipped_costs_no_answer),
+        cmocka_unit_test(a_prepared_command_that_was_dropped_can_be_sent_again),
     };
     return cmocka_run_group_tests_name("postgres", tests, NULL, NULL);
 }
