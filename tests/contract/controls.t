@@ -14,7 +14,7 @@ use MIME::Base64 qw(decode_base64url encode_base64url);
 use Test::More;
 use Time::HiRes qw(time);
 use Pawl::LocalCloud;
-use Pawl::Process;
+use Pawl::Process qw(built);
 use Pawl::Receiver;
 use Pawl::Wait qw(wait_until);
 
@@ -223,6 +223,34 @@ subtest 'nonsense does not hurt it' => sub {
         cmp_ok $status, '>=', 400, "POST $path";
     }
     is $http->get($cloud->url . '/')->{content}, "Ok\n", 'it is still there';
+};
+
+subtest 'the command line' => sub {
+    my ($port) = $cloud->url =~ /:(\d+)/;
+    my $run = sub { return Pawl::Process->start(quiet => 1, command => [built('localcloud'), @_]) };
+    for my $wrong (
+        ['--port', 'x'],
+        ['--port', '65536'],
+        ['--log', 'loud'],
+        ['--relay', 'http://example.com/'],
+        ['extra'], ['--nothing'])
+    {
+        is $run->(@$wrong)->wait_end, 2, "localcloud @$wrong: exit 2";
+    }
+    is $run->('--port', $port)->wait_end, 1, 'a port that is taken: exit 1';
+    my $folder = File::Temp->newdir(TMPDIR => 1);
+    my $file   = "$folder/port";
+    my $other  = $run->('--port-file', $file, '--log', 'json', '--project', 'other');
+    wait_until { -e $file } what => 'the port file';
+    open my $in, '<', $file or die;
+    chomp(my $said = <$in>);
+    is $http->get("http://127.0.0.1:$said/")->{status}, 200, 'the file says the port';
+    $http->request(PUT => "http://127.0.0.1:$said/v1/projects/other/topics/abc");
+    $http->post("http://127.0.0.1:$said/v1/projects/other/topics/abc:publish",
+        {content => '{"messages":[{"data":"YQ=="}]}'});
+    wait_until { $other->err =~ /\n/ } what => 'a log line';
+    is $json->decode((split /^/, $other->err)[0])->{severity}, 'INFO', 'the log can be JSON';
+    is $other->stop, 0, 'SIGTERM: exit 0';
 };
 
 subtest 'it ends cleanly with pushes in flight' => sub {

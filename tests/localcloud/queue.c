@@ -103,24 +103,23 @@ void queue_add(struct queue *queue, struct message *message, uint64_t now) {
     queue->bytes += message->bytes;
 }
 
-struct queue_scan queue_scan(struct queue *queue, bool ordered, uint64_t now) {
+struct queue_scan queue_scan(struct queue *queue, enum queue_order order, uint64_t now) {
     queue->scans++;
     return (struct queue_scan){
-        .queue = queue, .at = queue->first, .now = now, .soonest_ms = QUEUE_NEVER, .ordered = ordered};
+        .queue = queue, .at = queue->first, .now = now, .soonest_ms = QUEUE_NEVER, .order = order};
 }
 
 struct entry *queue_scan_next(struct queue_scan *scan) {
     while (scan->at) {
         struct entry *entry = scan->at;
         scan->at = entry->next;
-        bool blocked = scan->ordered && entry->lane && entry->lane->scan == scan->queue->scans;
-        if (entry->lane)
+        bool blocked = scan->order != QUEUE_UNORDERED && entry->lane && entry->lane->scan == scan->queue->scans;
+        bool given = !blocked && entry->state == ENTRY_WAITING && entry->due_ms <= scan->now;
+        if (entry->lane && !(given && scan->order == QUEUE_TOGETHER))
             entry->lane->scan = scan->queue->scans;
-        if (blocked || entry->state != ENTRY_WAITING)
-            continue;
-        if (entry->due_ms <= scan->now)
+        if (given)
             return entry;
-        if (entry->due_ms < scan->soonest_ms)
+        if (!blocked && entry->state == ENTRY_WAITING && entry->due_ms < scan->soonest_ms)
             scan->soonest_ms = entry->due_ms;
     }
     return NULL;

@@ -27,17 +27,18 @@ void queue_done(struct queue *queue);
 bool queue_has_room(const struct queue *queue, size_t count, size_t bytes);
 void queue_add(struct queue *queue, struct message *message, uint64_t now); // takes a reference of its own
 
-// Walks over what may be delivered now, first published first. In an ordered queue only the first entry of each key
-// counts, whether or not it is due: what waits for its retry blocks its key. `soonest_ms` ends as the time when
-// something more becomes due.
+// Walks over what may be delivered now, first published first. In an ordered queue what is leased or waits for its
+// retry blocks what follows with its key. What this walk gave blocks too when it goes out one by one, as pushes do; a
+// pull takes several of a key together. `soonest_ms` ends as the time when something more becomes due.
+enum queue_order { QUEUE_UNORDERED, QUEUE_ONE_BY_ONE, QUEUE_TOGETHER };
 struct queue_scan {
     struct queue *queue;
     struct entry *at;
     uint64_t now, soonest_ms;
-    bool ordered;
+    enum queue_order order;
 };
 #define QUEUE_NEVER UINT64_MAX
-struct queue_scan queue_scan(struct queue *queue, bool ordered, uint64_t now);
+struct queue_scan queue_scan(struct queue *queue, enum queue_order order, uint64_t now);
 struct entry *queue_scan_next(struct queue_scan *scan);
 
 void queue_lease(struct queue *queue, struct entry *entry, enum entry_state state, uint64_t now, uint64_t until_ms);

@@ -202,7 +202,8 @@ static uint64_t push_what_is_due(struct subscription *subscription, uint64_t now
         return QUEUE_NEVER; // an answer will wake us
     if (now < subscription->quiet_until_ms)
         return subscription->queue.first ? subscription->quiet_until_ms : QUEUE_NEVER;
-    struct queue_scan scan = queue_scan(&subscription->queue, subscription->config.ordering, now);
+    enum queue_order order = subscription->config.ordering ? QUEUE_ONE_BY_ONE : QUEUE_UNORDERED;
+    struct queue_scan scan = queue_scan(&subscription->queue, order, now);
     struct entry *entry;
     while (subscription->in_flight < subscription->window && (entry = queue_scan_next(&scan)))
         deliver(subscription, entry, now);
@@ -231,7 +232,8 @@ void subscription_add(struct subscription *subscription, struct message *message
 
 void subscription_pull(struct subscription *subscription, unsigned most, struct json_writer *writer) {
     uint64_t now = clock_ms();
-    struct queue_scan scan = queue_scan(&subscription->queue, subscription->config.ordering, now);
+    enum queue_order order = subscription->config.ordering ? QUEUE_TOGETHER : QUEUE_UNORDERED;
+    struct queue_scan scan = queue_scan(&subscription->queue, order, now);
     struct entry *entry;
     for (unsigned i = 0; i < most && (entry = queue_scan_next(&scan)); i++) {
         struct text ack_id cleanup_text = TEXT(512);

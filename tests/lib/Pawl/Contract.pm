@@ -221,6 +221,13 @@ sub pull {
         'the publish time in RFC 3339';
     ok !exists $received->{deliveryAttempt}, 'no delivery attempt without a dead-letter policy';
     $pubsub->acknowledge("$topic-pull", $received);
+    my @same     = map { $pubsub->publish($topic, $_, key => 'same') } 1 .. 3;
+    my @together = $self->pull_until("$topic-pull", 3);
+    is_deeply [map { $_->{message}{messageId} } @together], \@same, 'messages with one ordering key come in order';
+    $pubsub->publish($topic, 'later', key => 'same');
+    is_deeply [$pubsub->pull("$topic-pull")], [], 'and the next of the key when they are acknowledged';
+    $pubsub->acknowledge("$topic-pull", @together);
+    is + ($self->pull_until("$topic-pull", 1))[0]{bytes}, 'later', 'not earlier';
     my @ids = $pubsub->publish_all($topic, map { {data => $_} } '-_-_', '+/+/', 'YQ', 'YQ==');
     is scalar(keys %{{map { $_ => 1 } @ids}}), 4, 'each message has an id of its own';
     my %data = map { $_->{message}{messageId} => $_->{message}{data} } $self->pull_until("$topic-pull", 4);
