@@ -30,6 +30,7 @@ struct postgres {
     PGconn *conn;
     int wake;                      // eventfd: a cancel ends the wait at once
     atomic_bool cancelled;         // somebody asked to cancel
+    bool dead;                     // it said its last word, or we gave it up
     bool unflushed;                // commands were queued that the server may answer only into its own buffer
     uint64_t round_trips, covered; // waits; commands that were sent when the last of them began
     unsigned position;
@@ -64,8 +65,12 @@ static void copy_field(char *destination, size_t size, const PGresult *result, i
     text_copy(destination, size, view_of(PQresultErrorField(result, field)));
 }
 
-// Returns false. The SQLSTATE is empty when libpq itself reports that the connection is gone.
+// Returns false. The SQLSTATE is empty when libpq itself reports that the connection is gone; after a FATAL error it is gone too, even
+// though libpq notices only later.
 static bool server_error(struct postgres *postgres, const PGresult *result, struct error *err) {
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (PQstatus(postgres->conn) == CONNECTION_BAD || !severity || strcmp(severity, "ERROR") != 0)
+        postgres->dead = true;
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
@@ -86,6 +91,7 @@ static bool server_error(struct postgres *postgres, const PGresult *result, stru
 }
 
 static bool broken(struct postgres *postgres, struct error *err) {
+    postgres->dead = true;
     struct view message = view_trim(view_of(PQerrorMessage(postgres->conn)));
     return error_set(err, ERROR_DATABASE_UNAVAILABLE, "the connection to the database broke: %.*s", (int)message.length,
                      message.data);
@@ -285,7 +291,7 @@ int postgres_server_version(const struct postgres *postgres) {
 // Nobody sends anything to an idle session that did not LISTEN, except the news of its end.
 bool postgres_alive(struct postgres *postgres) {
     struct pollfd fd = {.fd = PQsocket(postgres->conn), .events = POLLIN};
-    return PQstatus(postgres->conn) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
+    return !postgres->dead && PQstatus(postgres->conn) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
 }
 
 uint64_t postgres_round_trips(const struct postgres *postgres) {
@@ -324,7 +330,8 @@ static bool wait_socket(struct postgres *postgres, short events, struct error *e
         if (atomic_load(&postgres->cancelled)) {
             if (!cancelled_at)
                 cancelled_at = clock_ms();
-            if (clock_ms() - cancelled_at > CANCEL_PATIENCE_MS)
+            postgres->dead = clock_ms() - cancelled_at > CANCEL_PATIENCE_MS;
+            if (postgres->dead)
                 return error_set(err, ERROR_SHUTTING_DOWN, "shutting down; the server did not answer to the cancel");
             send_cancel(postgres);
         }
@@ -332,7 +339,7 @@ static bool wait_socket(struct postgres *postgres, short events, struct error *e
                                {.fd = cancelled_at ? -1 : postgres->wake, .events = POLLIN}};
         int ready = poll(fds, 2, cancelled_at ? INSIST_MS : -1);
         if (ready < 0 && errno != EINTR)
-            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "poll: %m");
+            return broken(postgres, err);
         if (ready > 0 && fds[0].revents)
             return true;
     }
@@ -428,14 +435,6 @@ bool postgres_flush(struct postgres *postgres, struct error *err) {
     return true;
 }
 
-// A FATAL error is the last word of a connection, even though libpq notices only later.
-static enum postgres_answer refusal(struct postgres *postgres, const PGresult *result, struct error *err) {
-    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    server_error(postgres, result, err);
-    bool gone = PQstatus(postgres->conn) == CONNECTION_BAD || !severity || strcmp(severity, "ERROR") != 0;
-    return gone ? POSTGRES_BROKEN : POSTGRES_REFUSED;
-}
-
 static enum postgres_answer receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
     enum postgres_answer answer = POSTGRES_DONE;
     postgres->received++;
@@ -460,8 +459,9 @@ static enum postgres_answer receive(struct postgres *postgres, struct postgres_r
         if (status == PGRES_PIPELINE_ABORTED)
             answer = POSTGRES_SKIPPED;
         else if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
-            answer = refusal(postgres, result, err);
+            answer = server_error(postgres, result, err) || postgres->dead ? POSTGRES_BROKEN : POSTGRES_REFUSED;
         else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+            postgres->dead = true;
             error_set(err, ERROR_MIGRATION_FAILED, "a COPY through the client was not recognised as one");
             answer = POSTGRES_BROKEN;
         }

@@ -1,0 +1,106 @@
+#include "world.h"
+
+static void a_concurrent_index_is_built_and_recorded(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_file(world, "2_i.sql", "CREATE INDEX CONCURRENTLY ai ON a (x);");
+    world_file(world, "3_b.sql", "CREATE TABLE b (x int);");
+    world_must_run(world, NULL);
+    assert_int_equal(world->report.count, 3);
+    assert_string_equal(world_ask(world, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ai'::regclass"), "t");
+    assert_string_equal(world_ask(world, "SELECT string_agg(version || state || done || coalesce(in_flight, 0), ' '"
+                                         " ORDER BY version) FROM pawl.migrations"),
+                        "1applied10 2applied10 3applied10");
+    world_must_run(world, "again");
+    assert_int_equal(world->report.round_trips, 1);
+    world_is_quiet(world);
+}
+
+static void a_mixed_file_goes_in_steps_with_its_settings(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_m.sql",
+               "CREATE SCHEMA s; SET search_path = s; CREATE TABLE a (x int); INSERT INTO a VALUES (1);\n"
+               "CREATE INDEX CONCURRENTLY ai ON a (x);\n"
+               "INSERT INTO a VALUES (2); INSERT INTO a VALUES (3);\n"
+               "VACUUM a;\n");
+    world_must_run(world, NULL);
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM s.a"), "3");
+    assert_string_equal(
+        world_ask(world, "SELECT state || statements || done || cardinality(hashes) FROM pawl.migrations"),
+        "applied888");
+    assert_string_equal(
+        text_string(&world->events),
+        "locked \nstarted 1_m.sql\nprogress 1_m.sql\nprogress 1_m.sql\nprogress 1_m.sql\napplied 1_m.sql\n");
+    world_is_quiet(world);
+}
+
+static void a_failed_step_keeps_the_steps_before_and_goes_on_when_mended(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_m.sql",
+               "CREATE TABLE a (x int);\nINSERT INTO a VALUES (1);\nVACUUM a;\nINSERT INTO a VALUES (2);\n"
+               "INSERT INTO a VALUES ('no');\n");
+    world_file(world, "2_b.sql", "CREATE TABLE b (x int);");
+    assert_false(world_run(world, "r1"));
+    assert_int_equal(world->err.line, 5);
+    assert_string_equal(world_ask(world, "SELECT state || done || cardinality(hashes) FROM pawl.migrations"),
+                        "partial33");
+    assert_string_equal(world_ask(world, "SELECT string_agg(x::text, ' ') FROM a"), "1");
+    world_is_quiet(world);
+    world_file(world, "1_m.sql",
+               "CREATE TABLE a (x int);\nINSERT INTO a VALUES (1);\nVACUUM a;\nINSERT INTO a VALUES (20);\n");
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, "SELECT string_agg(x::text, ' ') FROM a"), "1 20");
+    assert_string_equal(world_ask(world, "SELECT string_agg(state || done, ' ' ORDER BY version) FROM pawl.migrations"),
+                        "applied4 applied1");
+    world_must_run(world, "r3");
+    assert_string_equal(world->report.state, "nothing_pending");
+    world_is_quiet(world);
+}
+
+static void the_part_that_is_done_must_not_change(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_m.sql", "CREATE TABLE a (x int);\nVACUUM a;\nSELECT 1/0;\n");
+    assert_false(world_run(world, "r1"));
+    world_file(world, "1_m.sql", "CREATE TABLE a (x bigint);\nVACUUM a;\nSELECT 1;\n");
+    assert_false(world_run(world, "r2"));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_CHANGED);
+    assert_non_null(strstr(world->err.message, "statement 1 was changed"));
+}
+
+static void a_statement_that_leaves_nothing_behind_is_simply_repeated(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_v.sql", "VACUUM a;");
+    assert_false(world_run(world, "r1"));
+    assert_string_equal(world->err.sqlstate, "42P01");
+    assert_string_equal(world_ask(world, "SELECT coalesce(in_flight, 0) FROM pawl.migrations"), "0");
+    database_do(&world->database, "CREATE TABLE public.a (x int)");
+    world_must_run(world, "r2");
+    world_is_quiet(world);
+}
+
+static void a_files_own_transactions_are_its_steps(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_t.sql",
+               "BEGIN;\nCREATE TABLE a (x int);\nCOMMIT;\nBEGIN;\nCREATE TABLE b (x int);\nSELECT 1/0;\nCOMMIT;\n");
+    assert_false(world_run(world, "r1"));
+    assert_int_equal(world->err.line, 6);
+    assert_string_equal(world_ask(world, "SELECT concat(to_regclass('a'), to_regclass('b'))"), "a");
+    world_file(world, "1_t.sql",
+               "BEGIN;\nCREATE TABLE a (x int);\nCOMMIT;\nBEGIN;\nCREATE TABLE b (x int);\nCOMMIT;\n");
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, "SELECT concat(to_regclass('a'), to_regclass('b'))"), "ab");
+    world_is_quiet(world);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_concurrent_index_is_built_and_recorded),
+        TEST(a_mixed_file_goes_in_steps_with_its_settings),
+        TEST(a_failed_step_keeps_the_steps_before_and_goes_on_when_mended),
+        TEST(the_part_that_is_done_must_not_change),
+        TEST(a_statement_that_leaves_nothing_behind_is_simply_repeated),
+        TEST(a_files_own_transactions_are_its_steps),
+    };
+    return cmocka_run_group_tests_name("step", tests, NULL, NULL);
+}
