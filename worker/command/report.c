@@ -44,6 +44,18 @@ void report_json(const struct run_request *request, const struct run_report *rep
     json_end_object(&writer);
 }
 
+void report_status_item(struct json_writer *writer, const struct status_item *item) {
+    json_begin_object(writer, NULL);
+    if (!item->repeatable)
+        json_put_string(writer, "version", item->version);
+    json_put_string(writer, "name", item->name);
+    json_put_string(writer, "file", item->file);
+    json_put_string(writer, "state", item->state);
+    json_put_string(writer, "applied_at", item->applied_at);
+    json_put_string(writer, "run", item->run);
+    json_end_object(writer);
+}
+
 void report_error_json(const struct run_request *request, const struct error *err, struct text *out) {
     struct json_writer writer = JSON_WRITER(out);
     json_begin_object(&writer, NULL);

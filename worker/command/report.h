@@ -12,6 +12,8 @@ void report_json(const struct run_request *request, const struct run_report *rep
 // `{"status":"failed"|"retry","run":...,"target":...,"error":CODE,"message":...,"file","line","statement","sqlstate","detail","hint","remedy"}`;
 // `request` may be NULL.
 void report_error_json(const struct run_request *request, const struct error *err, struct text *out);
+// One element of a list of migrations with their states.
+void report_status_item(struct json_writer *writer, const struct status_item *item);
 // The failure for a person: message, place, what PostgreSQL said, what to do.
 void report_failure_text(struct terminal *terminal, const struct error *err);
 // Prints the failure as the options want it (JSON to stdout, text to stderr) and returns the exit code.

@@ -6,15 +6,17 @@
 // push/ and migrate/ do not know each other; they meet here.
 #include "base/clock.h"
 #include "base/version.h"
+#include "command/admission.h"
+#include "command/asking.h"
 #include "command/command.h"
 #include "command/report.h"
 #include "command/service.h"
 #include "command/shutdown.h"
+#include "migrate/history.h"
 #include "push/envelope.h"
 #include "push/release.h"
 #include "push/request.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,87 +30,64 @@ struct delivery { // one push on its way
     bool older; // the message belongs to an older release than these files
     struct migration_set set;
     struct run_request run;
+    bool began; // the engine keeps the run's row from here on
     struct run_report report;
     struct log_context log;
 };
 
 // ---- token: before any byte of the body --------------------------------------------------------------------------------
 
-static bool verify_caller(const struct service *service, const struct server_exchange *exchange,
-                          struct token_claims *ret_claims, struct error *err) {
-    unsigned count = server_header_count(exchange, "authorization");
-    if (count == 0)
-        return error_set(err, ERROR_TOKEN_MISSING, "the push has no Authorization field");
-    if (count > 1)
-        return error_set(err, ERROR_TOKEN_MALFORMED, "the push has %u Authorization fields", count);
-    struct token_keys keys = keys_as_token_keys(service->keys);
-    return token_verify(server_header(exchange, "authorization"), &service->policy, &keys, clock_unix(), ret_claims,
-                        err);
-}
-
-static struct log_context trace_of(const struct service *service, const struct server_exchange *exchange) {
-    struct log_context log = {.project = service->options->project};
-    log_trace(&log, server_header(exchange, "x-cloud-trace-context"), server_header(exchange, "traceparent"));
-    return log;
-}
-
-// A stranger learns which rule refused the push. What this worker expects instead is for the log: no need to tell whoever asks.
-static void refuse(const struct error *err, struct server_answer *ret_answer) {
-    struct error told = {.code = err->code};
-    text_copy(told.message, sizeof(told.message), view_of(error_meaning(err->code)));
-    server_answer_error(&told, ret_answer);
-}
-
 static bool admit_push(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     struct service *service = context;
-    struct error err = {0};
-    struct token_claims *claims = memory_alloc(sizeof(*claims));
-    if (verify_caller(service, exchange, claims, &err)) {
-        server_set_note(exchange, claims); // for handle_push; freed with the exchange
-        return true;
-    }
-    free(claims);
-    struct log_context log = trace_of(service, exchange);
-    log_failure(LOG_WARNING, &log, &err);
-    metrics_failed(&service->metrics, err.code);
-    refuse(&err, ret_answer);
-    return false;
+    return admission_verify(service, &service->callers, exchange, ret_answer);
 }
 
 // ---- envelope, request, source -----------------------------------------------------------------------------------------
 
-static bool read_message(const struct service *service, struct view body, struct delivery *delivery,
-                         struct error *err) {
-    if (!envelope_read(body, delivery->arena, &delivery->envelope, err))
-        return false;
-    delivery->log.message_id = delivery->envelope.message_id;
-    delivery->log.subscription = delivery->envelope.subscription;
-    delivery->log.run = delivery->envelope.message_id;
-    if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
-        return false;
-    const char *target = delivery->request.target;
-    if (target && strcmp(target, service->options->target) != 0)
-        return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", target,
-                         service->options->target);
-    delivery->log.target = service->options->target;
-    return release_check(delivery->request.release, delivery->envelope.published_ms, &service->release,
-                         &delivery->older, err);
-}
-
-static struct run_request run_request_of(const struct service *service, const struct delivery *delivery) {
+// What is known of the run so far: after the envelope who asks, after the request for what.
+static void describe_run(const struct service *service, struct delivery *delivery) {
     const struct request *request = &delivery->request;
-    return (struct run_request){
+    delivery->run = (struct run_request){
         .id = delivery->envelope.message_id,
         .target = service->options->target,
         .release = request->release,
         .reason = request->reason,
         .publisher = delivery->claims->email,
+        .worker = version_text,
         .to = request->to,
         .delivery_attempt = delivery->envelope.delivery_attempt,
         .plan_only = request->action == REQUEST_PLAN,
         .lock_wait_ms = (unsigned)service->options->serve_lock_wait,
         .lock_timeout_ms = (unsigned)service->options->lock_timeout,
     };
+    delivery->log.message_id = delivery->envelope.message_id;
+    delivery->log.subscription = delivery->envelope.subscription;
+    delivery->log.run = delivery->envelope.message_id;
+    delivery->log.target = service->options->target;
+}
+
+static bool read_envelope(const struct service *service, struct view body, struct delivery *delivery,
+                          struct error *err) {
+    if (!envelope_read(body, delivery->arena, &delivery->envelope, err))
+        return false;
+    describe_run(service, delivery);
+    return true;
+}
+
+static bool read_request(const struct service *service, struct delivery *delivery, struct error *err) {
+    if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
+        return false;
+    describe_run(service, delivery);
+    const char *target = delivery->request.target;
+    if (target && strcmp(target, service->options->target) != 0)
+        return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", target,
+                         service->options->target);
+    return release_check(delivery->request.release, delivery->envelope.published_ms, &service->release,
+                         &delivery->older, err);
+}
+
+static bool read_source(const struct service *service, struct delivery *delivery, struct error *err) {
+    return directory_read(service->options->migrations, delivery->arena, &delivery->set, err);
 }
 
 // ---- lock, ledger, plan, apply -----------------------------------------------------------------------------------------
@@ -152,6 +131,7 @@ static bool run_migrations(struct service *service, struct delivery *delivery, s
     uint64_t spent = clock_ms() - start;
     delivery->run.lock_wait_ms = (unsigned)(spent < wait ? wait - spent : 0);
     struct run_observer observer = {.event = log_run_event, .context = delivery};
+    delivery->began = true;
     bool done = run_execute(service->database, &delivery->set, &delivery->run, &observer, service->control,
                             delivery->arena, &delivery->report, err);
     gate_leave(service->gate, done ? NULL : err);
@@ -159,12 +139,8 @@ static bool run_migrations(struct service *service, struct delivery *delivery, s
 }
 
 static bool deliver(struct service *service, struct view body, struct delivery *delivery, struct error *err) {
-    if (!read_message(service, body, delivery, err))
-        return false;
-    if (!directory_read(service->options->migrations, delivery->arena, &delivery->set, err))
-        return false;
-    delivery->run = run_request_of(service, delivery);
-    return run_migrations(service, delivery, err);
+    return read_envelope(service, body, delivery, err) && read_request(service, delivery, err) &&
+           read_source(service, delivery, err) && run_migrations(service, delivery, err);
 }
 
 // ---- report ------------------------------------------------------------------------------------------------------------
@@ -186,8 +162,19 @@ static void report_done(const struct service *service, const struct delivery *de
     report_json(&delivery->run, &delivery->report, delivery->older ? service->options->release : NULL, &answer->body);
 }
 
-static void report_failed(const struct delivery *delivery, const struct error *err, struct server_answer *answer) {
+// A request that will never become a run is recorded as one that failed: whoever follows it hears why.
+static void record_refusal(struct service *service, const struct delivery *delivery, const struct error *refusal) {
+    struct error err = {0};
+    if (delivery->run.id && !delivery->began &&
+        !history_refuse(service->database, &delivery->run, refusal, service->control, &err))
+        log_failure(LOG_WARNING, &delivery->log, &err);
+}
+
+static void report_failed(struct service *service, const struct delivery *delivery, const struct error *err,
+                          struct server_answer *answer) {
     enum error_class class = error_class(err->code);
+    if (class == CLASS_PERMANENT)
+        record_refusal(service, delivery, err);
     log_failure(class == CLASS_PERMANENT ? LOG_ERROR : LOG_WARNING, &delivery->log, err);
     server_answer_error(err, answer); // status and Retry-After
     text_clear(&answer->body);
@@ -198,7 +185,8 @@ static void report_failed(const struct delivery *delivery, const struct error *e
 static void handle_push(void *context, struct server_exchange *exchange) {
     struct service *service = context;
     cleanup_arena struct arena *arena = arena_new();
-    struct delivery delivery = {.arena = arena, .claims = server_note(exchange), .log = trace_of(service, exchange)};
+    struct delivery delivery = {
+        .arena = arena, .claims = server_note(exchange), .log = admission_trace(service, exchange)};
     struct server_answer answer = {0};
     struct error err = {0};
     if (deliver(service, server_body(exchange), &delivery, &err)) {
@@ -206,7 +194,7 @@ static void handle_push(void *context, struct server_exchange *exchange) {
         report_done(service, &delivery, &answer);
     } else {
         metrics_failed(&service->metrics, err.code);
-        report_failed(&delivery, &err, &answer);
+        report_failed(service, &delivery, &err, &answer);
     }
     server_answer(exchange, &answer);
 }
@@ -224,6 +212,9 @@ static const struct server_route routes[] = {
     {.method = "POST", .path = "/", .admit = admit_push, .handle = handle_push},
     {.method = "GET", .path = "/health", .handle = handle_health, .quick = true},
     {.method = "GET", .path = "/ready", .handle = service_ready},
+    {.method = "GET", .path = "/runs/*", .admit = asking_admit, .handle = asking_run},
+    {.method = "GET", .path = "/targets/*", .admit = asking_admit, .handle = asking_target},
+    {.method = "GET", .path = "/metrics", .admit = asking_admit, .handle = asking_metrics},
 };
 
 static void stop_service(void *context) {

@@ -32,13 +32,16 @@ static bool check_settings(const struct options *options, struct error *err) {
 bool service_open(const struct options *options, struct service *ret_service, struct error *err) {
     struct service service = {
         .options = options,
-        .policy = {.audiences = options->audiences,
-                   .callers = options->callers,
-                   .skew_s = (unsigned)(options->clock_skew / 1000)},
+        .callers = {.audiences = options->audiences,
+                    .callers = options->callers,
+                    .skew_s = (unsigned)(options->clock_skew / 1000)},
         .release = {.name = options->release},
     };
+    static const char *const nobody[] = {NULL};
     if (!check_settings(options, err))
         return false;
+    service.readers = service.callers;
+    service.readers.callers = options->readers ? options->readers : nobody;
     if (options->built && !clock_parse(options->built, &service.release.built_ms))
         return error_set(err, ERROR_CONFIGURATION, "PAWL_BUILT is '%s', but must be a time such as %s", options->built,
                          "2026-02-26T19:13:55Z");

@@ -12,13 +12,14 @@
 
 struct service {
     const struct options *options;
-    struct token_policy policy;
-    struct release release; // of these files
+    struct token_policy callers, readers; // who may push, who may ask
+    struct release release;               // of these files
     struct keys *keys;
     struct run_database *database;
     struct run_control *control;
     struct gate *gate;
     struct metrics metrics;
+    atomic_uint waiters; // of those who ask for a run
     struct server *server;
     pthread_t threads[2]; // of service_warm
     size_t thread_count;

@@ -1,6 +1,7 @@
 // One run from a shell. See shell.h.
 #include "command/shell.h"
 #include "base/clock.h"
+#include "base/version.h"
 #include "command/report.h"
 #include "command/shutdown.h"
 #include "command/terminal.h"
@@ -120,6 +121,7 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
         .release = wanted->release,
         .reason = wanted->reason,
         .publisher = who(arena),
+        .worker = version_text,
         .to = wanted->to,
         .plan_only = wanted->plan_only,
         .lock_wait_ms = (unsigned)wanted->lock_wait_ms,

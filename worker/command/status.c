@@ -5,18 +5,6 @@
 #include "command/terminal.h"
 #include <string.h>
 
-static void put_item(struct json_writer *writer, const struct status_item *item) {
-    json_begin_object(writer, NULL);
-    if (!item->repeatable)
-        json_put_string(writer, "version", item->version);
-    json_put_string(writer, "name", item->name);
-    json_put_string(writer, "file", item->file);
-    json_put_string(writer, "state", item->state);
-    json_put_string(writer, "applied_at", item->applied_at);
-    json_put_string(writer, "run", item->run);
-    json_end_object(writer);
-}
-
 static void print_json(const struct options *options, const struct status_item *items, size_t count) {
     cleanup_text struct text out = TEXT(64 << 20);
     struct json_writer writer = JSON_WRITER(&out);
@@ -24,7 +12,7 @@ static void print_json(const struct options *options, const struct status_item *
     json_put_string(&writer, "target", options->target);
     json_begin_array(&writer, "migrations");
     for (size_t i = 0; i < count; i++)
-        put_item(&writer, &items[i]);
+        report_status_item(&writer, &items[i]);
     json_end_array(&writer);
     json_end_object(&writer);
     (void)printf("%s\n", text_string(&out));

@@ -31,7 +31,7 @@ struct server_answer {
 // answers HEAD as well. What is not answered by `handle` is answered here, and the connection is closed after it.
 struct server_route {
     const char *method; // exact
-    const char *path;   // exact path without query
+    const char *path;   // exact path without query; a trailing * stands for any rest that is not empty
     // Called when the head is complete and before any body byte is looked at. True: read the body, then call `handle`.
     // False: `ret_answer` is sent and the connection closed. NULL: nothing to admit. Not called for quick routes.
     bool (*admit)(void *context, struct server_exchange *exchange, struct server_answer *ret_answer);

@@ -53,13 +53,20 @@ void server_answer(struct server_exchange *exchange, struct server_answer *answe
 }
 
 // ---- routes ----------------------------------------------------------------------------------------------------------
+static bool is_at(struct view path, const char *pattern) {
+    size_t length = strlen(pattern);
+    if (length == 0 || pattern[length - 1] != '*')
+        return view_is(path, pattern);
+    return path.length > length - 1 && memcmp(path.data, pattern, length - 1) == 0;
+}
+
 const struct server_route *server_exchange_route(const struct server_exchange *exchange, struct text *allow,
                                                  struct error *err) {
     const struct server_request *request = &exchange->request;
     const struct server *server = exchange->server;
     for (size_t i = 0; i < server->route_count; i++) {
         const struct server_route *route = &server->routes[i];
-        if (!view_is(request->path, route->path))
+        if (!is_at(request->path, route->path))
             continue;
         bool get = strcmp(route->method, "GET") == 0;
         if (view_is(request->method, route->method) || (get && view_is(request->method, "HEAD")))

@@ -1,0 +1,184 @@
+// Answers for the readers. See asking.h.
+#include "command/asking.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "command/admission.h"
+#include "command/report.h"
+#include "migrate/history.h"
+#include <string.h>
+
+enum { ANSWER_MAX = 16 << 20, WAIT_MAX_S = 300, WAIT_POLL_MS = 500, WAITERS_MAX = 4 };
+
+bool asking_admit(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
+    struct service *service = context;
+    return admission_verify(service, &service->readers, exchange, ret_answer);
+}
+
+static void answer_failure(const struct service *service, struct server_exchange *exchange, const struct error *err) {
+    struct log_context log = admission_trace(service, exchange);
+    struct server_answer answer = {0};
+    if (err->code != ERROR_HTTP_NOT_FOUND)
+        log_failure(LOG_WARNING, &log, err);
+    server_answer_error(err, &answer);
+    server_answer(exchange, &answer);
+}
+
+// What stands behind the prefix of the path; empty when it is not a plain name.
+static const char *rest_of_path(const struct server_exchange *exchange, const char *prefix, struct arena *arena) {
+    struct view path = server_path(exchange);
+    size_t start = strlen(prefix);
+    for (size_t i = start; i < path.length; i++) {
+        char c = path.data[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.", c);
+        if (!plain || path.length - start > 200)
+            return "";
+    }
+    return arena_copy(arena, path.data + start, path.length - start);
+}
+
+// ---- runs ----------------------------------------------------------------------------------------------------------------
+
+static bool is_over(const struct history_run *run) {
+    return strcmp(run->state, "running") != 0;
+}
+
+static void put_number(struct json_writer *writer, const char *name, const char *number) {
+    if (number)
+        json_put_raw(writer, name, number);
+}
+
+static void put_string(struct json_writer *writer, const char *name, const char *string) {
+    if (string)
+        json_put_string(writer, name, string);
+}
+
+static void write_run(const char *id, const struct history_run *run, struct text *out) {
+    struct json_writer writer = JSON_WRITER(out);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "run", id);
+    json_put_string(&writer, "state", run->state);
+    put_string(&writer, "target", run->target);
+    put_string(&writer, "release", run->release);
+    put_number(&writer, "attempts", run->attempts);
+    put_number(&writer, "applied", run->applied);
+    put_number(&writer, "pending", run->pending);
+    put_string(&writer, "progress", run->progress);
+    put_string(&writer, "error", run->error);
+    put_string(&writer, "message", run->message);
+    put_string(&writer, "file", run->file);
+    put_number(&writer, "line", run->line);
+    put_number(&writer, "statement", run->statement);
+    put_string(&writer, "sqlstate", run->sqlstate);
+    put_string(&writer, "detail", run->detail);
+    put_string(&writer, "hint", run->hint);
+    put_string(&writer, "started_at", run->started_at);
+    put_string(&writer, "finished_at", run->finished_at);
+    json_put_raw(&writer, "migrations", run->migrations ? run->migrations : "[]");
+    json_end_object(&writer);
+}
+
+// "wait=30" among the query's parts; anything else does not wait.
+static uint64_t wanted_wait_ms(struct view query) {
+    while (query.length > 0) {
+        const char *end = memchr(query.data, '&', query.length);
+        size_t length = end ? (size_t)(end - query.data) : query.length;
+        struct view part = {query.data, length};
+        uint64_t seconds = 0;
+        if (view_starts(part, "wait=") &&
+            text_to_u64((struct view){part.data + 5, part.length - 5}, UINT32_MAX, &seconds))
+            return (seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S) * 1000;
+        size_t used = length + (end != NULL);
+        query = (struct view){query.data + used, query.length - used};
+    }
+    return 0;
+}
+
+// Looks until the run is over, the time is, or the process has to end.
+static bool look_until(struct service *service, const char *id, uint64_t wait_ms, struct arena *arena,
+                       struct history_run *ret_run, bool *ret_found, struct error *err) {
+    uint64_t end = clock_ms() + wait_ms;
+    for (;;) {
+        if (!history_find(service->database, id, service->control, arena, ret_run, ret_found, err))
+            return false;
+        uint64_t now = clock_ms();
+        if ((*ret_found && is_over(ret_run)) || now >= end)
+            return true;
+        uint64_t pause = end - now < WAIT_POLL_MS ? end - now : WAIT_POLL_MS;
+        if (gate_wait_closed(service->gate, pause))
+            return true;
+    }
+}
+
+void asking_run(void *context, struct server_exchange *exchange) {
+    struct service *service = context;
+    cleanup_arena struct arena *arena = arena_new();
+    struct history_run run = {0};
+    struct error err = {0};
+    bool found = false;
+    const char *id = rest_of_path(exchange, "/runs/", arena);
+    uint64_t wait_ms = wanted_wait_ms(server_query(exchange));
+    // Whoever waits keeps a thread of the pool: a few may, so that pushes always find one.
+    bool patient = atomic_fetch_add(&service->waiters, 1) < WAITERS_MAX;
+    bool done = *id == '\0' || look_until(service, id, patient ? wait_ms : 0, arena, &run, &found, &err);
+    atomic_fetch_sub(&service->waiters, 1);
+    if (done && !found)
+        done = error_set(&err, ERROR_HTTP_NOT_FOUND, "no run of this id is known");
+    if (!done) {
+        answer_failure(service, exchange, &err);
+        return;
+    }
+    struct server_answer answer = {.status = 200, .body = TEXT(ANSWER_MAX)};
+    write_run(id, &run, &answer.body);
+    server_answer(exchange, &answer);
+}
+
+// ---- targets -------------------------------------------------------------------------------------------------------------
+
+static void write_target(const char *name, const struct status_item *items, size_t count, struct text *out) {
+    struct json_writer writer = JSON_WRITER(out);
+    size_t applied = 0, pending = 0;
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "target", name);
+    json_begin_array(&writer, "migrations");
+    for (size_t i = 0; i < count; i++) {
+        applied += items[i].applied_at != NULL;
+        pending += strcmp(items[i].state, "pending") == 0;
+        report_status_item(&writer, &items[i]);
+    }
+    json_end_array(&writer);
+    json_put_integer(&writer, "applied", (int64_t)applied);
+    json_put_integer(&writer, "pending", (int64_t)pending);
+    json_end_object(&writer);
+}
+
+void asking_target(void *context, struct server_exchange *exchange) {
+    struct service *service = context;
+    cleanup_arena struct arena *arena = arena_new();
+    struct migration_set set;
+    struct status_item *items = NULL;
+    size_t count = 0;
+    struct error err = {0};
+    const char *name = rest_of_path(exchange, "/targets/", arena);
+    bool done = strcmp(name, service->options->target) == 0 ||
+                error_set(&err, ERROR_HTTP_NOT_FOUND, "there is no such target here");
+    done = done && directory_read(service->options->migrations, arena, &set, &err) &&
+           run_status(service->database, &set, service->control, arena, &items, &count, &err);
+    if (!done) {
+        answer_failure(service, exchange, &err);
+        return;
+    }
+    struct server_answer answer = {.status = 200, .body = TEXT(ANSWER_MAX)};
+    write_target(name, items, count, &answer.body);
+    server_answer(exchange, &answer);
+}
+
+// ---- metrics -------------------------------------------------------------------------------------------------------------
+
+void asking_metrics(void *context, struct server_exchange *exchange) {
+    struct service *service = context;
+    struct server_answer answer = {.status = 200,
+                                   .body = TEXT(1 << 20),
+                                   .content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"};
+    metrics_write(&service->metrics, keys_fetches(service->keys), &answer.body);
+    server_answer(exchange, &answer);
+}

@@ -1,0 +1,104 @@
+// Looks up runs and records refusals. How a run writes its own row is ledger.c's business.
+#include "migrate/history.h"
+
+#include "migrate/control.h"
+#include "migrate/database.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define UTC(column) "pg_catalog.to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+
+// clang-format off
+static const char find_sql[] =
+    "SELECT state, target, release, attempts, applied, pending, error, message, file, line, statement, sqlstate, detail,"
+    " hint, " UTC("started_at") ", " UTC("finished_at") ","
+    " (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('version',"
+    "   CASE kind WHEN 'versioned' THEN version END, 'name', name, 'file', m.file, 'statements', statements, 'ms', ms)"
+    "   ORDER BY m.finished_at, m.file), '[]') FROM pawl.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
+    " (SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE r.state = 'running'"
+    "   AND a.datname = pg_catalog.current_database()"
+    "   AND pg_catalog.starts_with(a.application_name, 'pawl ' || r.id || ' ') LIMIT 1)"
+    " FROM pawl.runs r WHERE id = $1";
+// clang-format on
+
+static const char refuse_sql[] =
+    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, state,"
+    " error, message, file, line, statement, finished_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, 'failed', $9, $10, $11, $12::integer, $13::integer,"
+    " pg_catalog.now())"
+    " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
+    " worker = EXCLUDED.worker, state = EXCLUDED.state, error = EXCLUDED.error, message = EXCLUDED.message,"
+    " file = EXCLUDED.file, line = EXCLUDED.line, statement = EXCLUDED.statement, finished_at = EXCLUDED.finished_at"
+    " WHERE r.state <> 'applied'";
+
+// One command on a connection of its own time. A ledger that is not there (undefined table or schema) gives no rows.
+static bool ask(struct run_database *database, struct run_control *control, const char *sql, const char *const *values,
+                size_t count, struct postgres_rows **ret_rows, struct error *err) {
+    struct postgres *postgres = NULL;
+    bool warm = false;
+    if (!database_take(database, control, &postgres, &warm, err))
+        return false;
+    struct control_entry entry = {.postgres = postgres};
+    control_enter(control, &entry);
+    bool done = postgres_query(postgres, sql, values, count, ret_rows, err);
+    control_leave(control, &entry);
+    if (postgres_alive(postgres))
+        database_put(database, postgres);
+    else
+        postgres_close(postgres);
+    if (done)
+        return true;
+    if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0) {
+        *err = (struct error){0};
+        *ret_rows = NULL;
+        return true;
+    }
+    if (err->code == ERROR_MIGRATION_FAILED) // the ledger's own commands are no migration's fault
+        err->code = ERROR_INTERNAL;
+    return error_wrap(err, "cannot ask the ledger");
+}
+
+bool history_find(struct run_database *database, const char *id, struct run_control *control, struct arena *arena,
+                  struct history_run *ret_run, bool *ret_found, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    const char *values[] = {id};
+    if (!ask(database, control, find_sql, values, 1, &rows, err))
+        return false;
+    *ret_found = rows && postgres_row_count(rows) == 1;
+    if (!*ret_found)
+        return true;
+    struct history_run run = {0};
+    const char **const members[] = {&run.state,       &run.target,     &run.release, &run.attempts, &run.applied,
+                                    &run.pending,     &run.error,      &run.message, &run.file,     &run.line,
+                                    &run.statement,   &run.sqlstate,   &run.detail,  &run.hint,     &run.started_at,
+                                    &run.finished_at, &run.migrations, &run.progress};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        *members[i] = arena_string(arena, postgres_value(rows, 0, i));
+    *ret_run = run;
+    return true;
+}
+
+bool history_refuse(struct run_database *database, const struct run_request *request, const struct error *failure,
+                    struct run_control *control, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    char attempt[24], line[24], statement[24];
+    (void)snprintf(attempt, sizeof(attempt), "%" PRId64, request->delivery_attempt);
+    (void)snprintf(line, sizeof(line), "%u", failure->line);
+    (void)snprintf(statement, sizeof(statement), "%u", failure->statement);
+    const char *values[] = {request->id,
+                            request->target,
+                            request->release,
+                            request->to,
+                            request->reason,
+                            request->publisher,
+                            request->delivery_attempt ? attempt : NULL,
+                            request->worker,
+                            error_name(failure->code),
+                            failure->message,
+                            failure->file[0] ? failure->file : NULL,
+                            failure->line ? line : NULL,
+                            failure->statement ? statement : NULL};
+    return ask(database, control, refuse_sql, values, sizeof(values) / sizeof(values[0]), &rows, err);
+}
