@@ -2,6 +2,7 @@
 // measured with 15-4.0.0): no NUL, valid UTF-8 (script.c sees to both), at most 256 kB and few nested comments (its lexer reads them
 // in quadratic time), a deep stack (the JSON printer recurses without looking, 128 bytes a level), never pg_query_exit (it leaves
 // the thread's state dangling) and never the scanner's split (it drops text silently). Understanding the tree is kind.c's business.
+#include "script/action.h"
 #include "script/kind.h"
 #include "script/words.h"
 #include <pg_query.h>
@@ -39,6 +40,8 @@ static bool classify(const struct job *job, struct statement *statement) {
         struct node stmt;
         bool read = result.error == NULL && single(result.parse_tree, &stmt);
         bool accepted = !read || kind_of(job->file, stmt, job->arena, statement, job->err);
+        if (read)
+            actions_of(stmt, job->arena, statement);
         pg_query_free_parse_result(result);
         if (read)
             return accepted;

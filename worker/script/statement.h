@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/text.h"
 
+struct action;
+
 enum statement_kind {
     STATEMENT_ORDINARY,          // runs in a transaction
     STATEMENT_NON_TRANSACTIONAL, // PostgreSQL refuses it in a transaction block (PreventInTransactionBlock)
@@ -59,6 +61,8 @@ struct statement {
     bool concurrently;    // ... CONCURRENTLY
     bool analysed;        //
     const char *hash;     // first 16 hex of SHA-256 over text and data
+    const struct action *actions; // what it does to which relation: action.h; none when not analysed
+    size_t action_count;
 };
 
 // A file is a sequence of steps. A step is one transaction, or one non-transactional statement:
@@ -84,7 +88,7 @@ bool script_parse(const char *file, struct view text, struct arena *arena, struc
                   struct error *err);
 // 1-based line of the 1-based CHARACTER position that the server reports (PG_DIAG_STATEMENT_POSITION) within `statement`.
 unsigned statement_line_at(const struct statement *statement, unsigned position);
-// Exposed for script.c: fills kind to concurrently (all but step and hash) of `count` statements of which text, line and data are known, and
+// Exposed for script.c: fills all but step and hash of `count` statements of which text, line and data are known, and
 // `analysed`, which must be true where the parser is to be asked. Long scripts are read on a thread with a 64 MiB stack.
 bool statements_classify(const char *file, struct statement *items, size_t count, struct arena *arena,
                          struct error *err);

@@ -181,6 +181,18 @@ struct node tree_as(struct node node, const char *type) {
     return view_is(tree_type(node), type) ? tree_body(node) : (struct node){NULL};
 }
 
+// A quote inside a string is escaped, so that {"Type": is found in no string.
+struct node tree_find(struct node node, const char *type, struct node after) {
+    if (node.at == NULL)
+        return node;
+    const char *end = value_end(node.at), *at = after.at ? after.at : node.at;
+    size_t length = strlen(type);
+    for (; (at = memmem(at, (size_t)(end - at), type, length)) != NULL; at += length)
+        if (at - node.at >= 2 && at[-1] == '"' && at[-2] == '{' && at[length] == '"')
+            return (struct node){member_value(at - 1)};
+    return (struct node){NULL};
+}
+
 bool tree_true(struct node node) {
     return node.at != NULL && strncmp(node.at, "true", 4) == 0;
 }
@@ -293,4 +305,12 @@ const char *tree_object(struct node node, struct arena *arena) {
     if (view_is(type, "RangeVar"))
         return tree_range(body, arena);
     return NULL;
+}
+
+const char *tree_type_name(struct node type_name, struct arena *arena) {
+    struct node names = tree_get(type_name, "names"), first = tree_first(names), second = tree_next(first);
+    struct node schema = tree_get(tree_as(first, "String"), "sval");
+    if (second.at != NULL && tree_is(schema, "pg_catalog"))
+        return tree_string(tree_get(tree_as(second, "String"), "sval"), arena);
+    return tree_name(names, arena, 0);
 }

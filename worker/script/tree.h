@@ -17,6 +17,9 @@ struct view tree_type(struct node node);
 struct node tree_body(struct node node);
 struct node tree_as(struct node node, const char *type); // the body when the node is of this type, else absent
 
+// The first node of this type inside `node`, at any depth, or behind `after` when that is given.
+struct node tree_find(struct node node, const char *type, struct node after);
+
 bool tree_true(struct node node);
 bool tree_is(struct node string, const char *value);
 bool tree_ends(struct node string, const char *suffix);
@@ -27,3 +30,4 @@ const char *tree_identifier(const char *name, struct arena *arena);
 const char *tree_range(struct node range_var, struct arena *arena);           // RangeVar's body
 const char *tree_name(struct node strings, struct arena *arena, size_t less); // list of String, without the last `less`
 const char *tree_object(struct node node, struct arena *arena); // List, String, TypeName, ObjectWithArgs or RangeVar
+const char *tree_type_name(struct node type_name, struct arena *arena); // TypeName's body, without pg_catalog: "int4"
