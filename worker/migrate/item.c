@@ -38,6 +38,8 @@ static bool resume(struct item *item, struct error *err) {
         return true; // another text: from its beginning
     item->stepwise = true;
     item->done = row->done;
+    if (row->in_flight == row->done + 1)
+        item->cut = (struct cut){row->in_flight, row->in_flight_hash, row->in_flight_text, row->in_flight_before};
     for (size_t i = 0; i < row->done; i++)
         if (i >= row->hash_count || i >= item->count || strcmp(row->hashes[i], item->statements[i]->hash) != 0) {
             error_set(err, ERROR_MIGRATION_CHANGED,
@@ -90,13 +92,14 @@ static bool mentions(struct view text, const char *word) {
 }
 
 bool item_sets_session(const struct statement *statement) {
-    static const char *const transient[] = {"SET LOCAL", "SET TRANSACTION", "SET CONSTRAINTS"};
-    if (statement->operation != OPERATION_SET) // pg_dump sets its search_path by a function
-        return statement->text.length < 1000 && !strncasecmp(statement->text.data, "SELECT", 6) &&
-               mentions(statement->text, "set_config(");
-    for (size_t i = 0; i < sizeof(transient) / sizeof(transient[0]); i++)
-        if (statement->text.length >= strlen(transient[i]) &&
-            !strncasecmp(statement->text.data, transient[i], strlen(transient[i])))
-            return false;
-    return true;
+    if (statement->operation == OPERATION_SET)
+        return true;
+    return statement->text.length < 1000 && statement->text.length > 6 && // pg_dump sets its search_path by a function
+           !strncasecmp(statement->text.data, "SELECT", 6) && mentions(statement->text, "set_config(");
+}
+
+bool item_is_alone(const struct item *item, size_t n) {
+    const struct statement *statement = item->statements[n];
+    return statement->kind == STATEMENT_NON_TRANSACTIONAL ||
+           (item->script.no_transaction && statement->operation == OPERATION_CALL); // its procedure may commit
 }

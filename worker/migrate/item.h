@@ -2,6 +2,10 @@
 #pragma once
 #include "migrate/plan.h"
 
+struct cut {          // a statement that was sent outside a transaction and has no known end; zero: none
+    size_t statement; // 1-based
+    const char *hash, *text, *before; // see struct ledger_row
+};
 struct item {
     const struct migration *migration;
     const struct ledger_row *row; // NULL: the ledger knows nothing of it
@@ -13,7 +17,7 @@ struct item {
     size_t count;  // statements that are sent
     size_t done;   // of these, committed
     bool stepwise; // takes several steps, each recorded by itself
-    bool finished;
+    struct cut cut;
     unsigned tries; // since it last got on
     uint64_t ms;    // that it took on the server
 };
@@ -28,3 +32,5 @@ void item_unload(struct item *item);
 size_t item_step_end(const struct item *item, size_t from);
 // A statement that later steps of its file rely on, and that has to be said again when a step begins with a clean session.
 bool item_sets_session(const struct statement *statement);
+// Is statement `n` (0-based) sent outside a transaction?
+bool item_is_alone(const struct item *item, size_t n);

@@ -1,6 +1,8 @@
 // Reading the ledger, and the record of a run. The rows of migrations are written by record.c, the tables made by layout.c.
 #include "migrate/ledger.h"
 
+#include "base/version.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +10,8 @@
 static const char rows_sql[] =
     "SELECT kind, version, name, file, checksum, state, statements, done, coalesce(in_flight, 0),"
     " pg_catalog.array_to_string(hashes, ' '), run,"
-    " pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM pawl.migrations";
+    " pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
+    " in_flight_hash, in_flight_text, in_flight_before FROM pawl.migrations";
 
 static size_t number_of(const char *value) {
     uint64_t number = 0;
@@ -49,6 +52,9 @@ bool ledger_read(struct postgres *postgres, struct arena *arena, struct ledger *
         split_hashes(postgres_value(rows, i, 9), arena, row);
         row->run = arena_string(arena, postgres_value(rows, i, 10));
         row->applied_at = arena_string(arena, postgres_value(rows, i, 11));
+        row->in_flight_hash = arena_string(arena, postgres_value(rows, i, 12));
+        row->in_flight_text = arena_string(arena, postgres_value(rows, i, 13));
+        row->in_flight_before = arena_string(arena, postgres_value(rows, i, 14));
     }
     *ret_ledger = ledger;
     return true;
@@ -84,9 +90,9 @@ bool ledger_send_arrival(struct postgres *postgres, const struct run_request *re
     char attempt[24];
     snprintf(attempt, sizeof(attempt), "%" PRId64, request->delivery_attempt);
     const char *values[] = {
-        digest,         request->id,     request->target,    request->release,
-        request->to,    request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
-        request->worker};
+        digest,      request->id,     request->target,    request->release,
+        request->to, request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
+        version_text};
     return postgres_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
 }
 

@@ -10,7 +10,10 @@ struct ledger_row { // one row of pawl.migrations
     size_t statements, done;   // of the file; equal when applied
     const char *const *hashes; // of the `done` statements of a file that takes more than one step
     size_t hash_count;
-    size_t in_flight; // 1-based statement that was sent outside a transaction and of which no end is recorded; 0 = none
+    // A statement that was sent outside a transaction and of which no end is recorded: 1-based, 0 = none; its hash; its text where it
+    // is known to hold no secret; the names of its table's indexes before it, as an array literal.
+    size_t in_flight;
+    const char *in_flight_hash, *in_flight_text, *in_flight_before;
     const char *applied_at, *run;
 };
 struct ledger {

@@ -26,12 +26,15 @@ static const char close_sql[] =
 
 static const char step_sql[] =
     "WITH row AS (INSERT INTO pawl.migrations AS m"
-    " (kind, version, name, file, checksum, state, statements, done, in_flight, run, transaction)"
-    " SELECT $1, $2, $3, $4, $5, 'partial', $6::integer, $8::integer, nullif($9::integer, 0), $7,"
-    "  pg_catalog.txid_current() WHERE " LOCK_IS_OURS
+    " (kind, version, name, file, checksum, state, statements, done, in_flight, in_flight_hash, in_flight_text,"
+    "  in_flight_before, run, transaction)"
+    " SELECT $1, $2, $3, $4, $5, 'partial', $6::integer, $8::integer, nullif($9::integer, 0), $10, $11, $12::text[],"
+    "  $7, pg_catalog.txid_current() WHERE " LOCK_IS_OURS
     " ON CONFLICT (kind, version) DO UPDATE SET name = EXCLUDED.name, file = EXCLUDED.file,"
     " checksum = EXCLUDED.checksum, state = EXCLUDED.state, statements = EXCLUDED.statements, done = EXCLUDED.done,"
-    " in_flight = EXCLUDED.in_flight, run = EXCLUDED.run, transaction = EXCLUDED.transaction,"
+    " in_flight = EXCLUDED.in_flight, in_flight_hash = EXCLUDED.in_flight_hash,"
+    " in_flight_text = EXCLUDED.in_flight_text, in_flight_before = EXCLUDED.in_flight_before, run = EXCLUDED.run, "
+    "transaction = EXCLUDED.transaction,"
     " applied_by = EXCLUDED.applied_by, finished_at = NULL,"
     " hashes = CASE WHEN EXCLUDED.done = 0 THEN '{}' ELSE m.hashes END,"
     " started_at = CASE WHEN EXCLUDED.done = 0 THEN EXCLUDED.started_at ELSE m.started_at END"
@@ -77,14 +80,23 @@ bool record_send_close(struct postgres *postgres, const struct record *record, s
     return postgres_send_often(postgres, close_sql, values, 3, err);
 }
 
-bool record_send_step(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,
-                      struct error *err) {
+bool record_send_step(struct postgres *postgres, const struct record *record, size_t done,
+                      const struct record_flight *flight, struct error *err) {
     const struct migration *migration = record->migration;
     struct digits statements, before, flying;
-    const char *values[] = {kind_of(migration), migration->version,       migration->name,
-                            migration->file,    migration->checksum,      digits_of(record->statements, &statements),
-                            record->run,        digits_of(done, &before), digits_of(in_flight, &flying)};
-    return postgres_send(postgres, step_sql, values, 9, err);
+    const char *values[] = {kind_of(migration),
+                            migration->version,
+                            migration->name,
+                            migration->file,
+                            migration->checksum,
+                            digits_of(record->statements, &statements),
+                            record->run,
+                            digits_of(done, &before),
+                            digits_of(flight->statement, &flying),
+                            flight->hash,
+                            flight->text,
+                            flight->before};
+    return postgres_send(postgres, step_sql, values, 12, err);
 }
 
 bool record_send_stepped(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,

@@ -17,10 +17,16 @@ struct record {
 bool record_send_open(struct postgres *postgres, const struct record *record, struct error *err);
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err);
 
-// A file of several steps: from `done` statements, of which the ledger must know exactly that many, on to what follows. `in_flight` is
-// the 1-based statement that is about to be sent outside a transaction, 0 when the step is a transaction.
-bool record_send_step(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,
-                      struct error *err);
+// A statement that is about to be sent outside a transaction. All zero: the step is a transaction.
+struct record_flight {
+    size_t statement;   // 1-based
+    const char *hash;   //
+    const char *text;   // NULL: it may hold a secret
+    const char *before; // names of its table's indexes, as an array literal; NULL: of no interest
+};
+// A file of several steps: from `done` statements, of which the ledger must know exactly that many, on to what follows.
+bool record_send_step(struct postgres *postgres, const struct record *record, size_t done,
+                      const struct record_flight *flight, struct error *err);
 // ... and its end: `done` statements are done now; `hashes` are those of the new ones, "{a,b}". Gives one row, the milliseconds.
 bool record_send_stepped(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,
                          const char *hashes, struct error *err);
