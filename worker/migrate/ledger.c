@@ -1,8 +1,6 @@
 // Reading the ledger, and the record of a run. The rows of migrations are written by record.c, the tables made by layout.c.
 #include "migrate/ledger.h"
 
-#include "base/version.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,9 +88,9 @@ bool ledger_send_arrival(struct postgres *postgres, const struct run_request *re
     char attempt[24];
     snprintf(attempt, sizeof(attempt), "%" PRId64, request->delivery_attempt);
     const char *values[] = {
-        digest,      request->id,     request->target,    request->release,
-        request->to, request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
-        version_text};
+        digest,         request->id,     request->target,    request->release,
+        request->to,    request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
+        request->worker};
     return postgres_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
 }
 
