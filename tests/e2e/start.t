@@ -107,7 +107,8 @@ subtest 'keys that were rotated are fetched when the first token of the new one 
 };
 
 subtest 'as PID 1 it ends on SIGTERM and reaps' => sub {
-    plan skip_all => 'needs root for a PID namespace' if $> != 0 or system('unshare --pid --fork true 2>/dev/null') != 0;
+    plan skip_all => 'needs root, unshare and a root folder that is a mount point, for a PID namespace of its own'
+        if $> != 0 or system('unshare --pid --fork --mount-proc true 2>/dev/null') != 0;
     my $process = Pawl::Process->start(name => 'pawl as PID 1', env => \%complete,
         command => ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', 'sleep 0.2 & exec "$0" serve', "$build/pawl"]);
     wait_until { $process->err =~ /"port":(\d+)/ || $process->err =~ /port (\d+)/ } what => 'it to listen';
