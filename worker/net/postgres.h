@@ -1,4 +1,4 @@
-// PostgreSQL through libpq. Only postgres.c sees libpq. A connection string is never logged and never part of an error.
+// PostgreSQL through libpq. Only postgres.c and postgres_connect.c see libpq. A connection string is never logged and never part of an error.
 // A connection belongs to one thread; only postgres_cancel may come from another. Calls block, but never for ever: connecting has a
 // deadline, a silent network is noticed by keepalives and tcp_user_timeout, and a server that does not answer to a cancel is left.
 //

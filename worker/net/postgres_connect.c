@@ -1,0 +1,200 @@
+// From a connection string to a connection: what libpq is told, how long it may take, and what a refusal means. What happens on the
+// connection is left to postgres.c.
+#include "net/postgres_connect.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum {
+    STOP_CHECK_MS = 100, // how often connecting looks at `stop`
+    KEYWORDS_MAX = 64,   // libpq 15 knows about 40
+};
+
+static bool class_is(const char *sqlstate, const char *class) {
+    return strncmp(sqlstate, class, 2) == 0;
+}
+
+enum error_code postgres_code_of(const char *sqlstate, bool cancelled) {
+    if (!strcmp(sqlstate, "57014") && cancelled)
+        return ERROR_SHUTTING_DOWN;
+    if (class_is(sqlstate, "08") || class_is(sqlstate, "53") || !strncmp(sqlstate, "57P0", 4) ||
+        !strcmp(sqlstate, "25P03"))
+        return ERROR_DATABASE_UNAVAILABLE;
+    if (class_is(sqlstate, "28") || !strcmp(sqlstate, "3D000"))
+        return ERROR_DATABASE_REFUSED;
+    if (!strcmp(sqlstate, "55P03"))
+        return ERROR_LOCK_TIMEOUT;
+    if (!strcmp(sqlstate, "40001") || !strcmp(sqlstate, "40P01"))
+        return ERROR_LOCK_CONFLICT;
+    return ERROR_MIGRATION_FAILED;
+}
+
+// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Nothing goes through the
+// start-up parameter `options`, which poolers refuse.
+struct keywords {
+    const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
+    size_t count;
+};
+
+static const PQconninfoOption *option_of(const PQconninfoOption *options, const char *name) {
+    for (; options->keyword; options++)
+        if (!strcmp(options->keyword, name))
+            return options->val && *options->val ? options : NULL;
+    return NULL;
+}
+
+static const char *value_of(const PQconninfoOption *options, const char *name) {
+    const PQconninfoOption *option = option_of(options, name);
+    return option ? option->val : NULL;
+}
+
+static void add(struct keywords *keywords, const char *name, const char *value) {
+    keywords->names[keywords->count] = name;
+    keywords->values[keywords->count++] = value;
+}
+
+static void merge(struct keywords *keywords, const PQconninfoOption *given, const char *application_name) {
+    const struct {
+        const char *name, *value;
+    } defaults[] = {
+        {"application_name", application_name},
+        {"keepalives", "1"},
+        {"keepalives_idle", "30"}, // a silent network is noticed after about a minute
+        {"keepalives_interval", "10"},
+        {"keepalives_count", "3"},
+        {"tcp_user_timeout", "60000"},
+    };
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        if (!option_of(given, defaults[i].name))
+            add(keywords, defaults[i].name, defaults[i].value);
+    for (const PQconninfoOption *option = given; option->keyword; option++)
+        if (option->val && *option->val && strcmp(option->keyword, "client_encoding") != 0 &&
+            keywords->count < KEYWORDS_MAX - 2)
+            add(keywords, option->keyword, option->val);
+    add(keywords, "client_encoding", "UTF8");
+}
+
+// A password with a bare '@', '/' or '?' in it makes libpq take a part of it for a host or port, and name that in its message.
+// What comes after a first '/' or before a last '@' of the authority is looked at for that; RFC 3986 section 3.2 is on our side.
+static bool password_spills(const char *url) {
+    const char *start = strstr(url, "://");
+    if (!start)
+        return false;
+    start += 3;
+    size_t authority = strcspn(start, "/?");
+    size_t path = strcspn(start, "?");
+    const char *first = memchr(start, '@', path);
+    return first && (first >= start + authority || memchr(first + 1, '@', (size_t)(start + path - first - 1)));
+}
+
+// libpq's message in one line, without the SQLSTATE that verbosity adds, without the place in the server's source, and without the
+// password, should a server ever repeat it.
+static void connect_message(const char *raw, const PQconninfoOption *given, struct text *message, char sqlstate[6]) {
+    const char *password = value_of(given, "password");
+    static const char *const public[] = {"user", "dbname", "host"};
+    for (size_t i = 0; password && i < sizeof(public) / sizeof(public[0]); i++)
+        if (value_of(given, public[i]) && !strcmp(value_of(given, public[i]), password))
+            password = NULL; // also a public word: hiding it would hide what is wrong
+    size_t hidden = password ? strlen(password) : 0;
+    for (const char *p = raw; *p;) {
+        if (!strncmp(p, "\nLOCATION:", 10)) {
+            p += 1 + strcspn(p + 1, "\n");
+        } else if (!strncmp(p, ":  ", 3) && strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && p[8] == ':') {
+            text_copy(sqlstate, 6, (struct view){p + 3, 5});
+            text_append(message, ":");
+            p += 9;
+        } else if (hidden && !strncmp(p, password, hidden)) {
+            text_append(message, "***");
+            p += hidden;
+        } else {
+            text_append_char(message, *p == '\n' ? ' ' : *p);
+            p++;
+        }
+    }
+}
+
+static bool connect_failed(PGconn *conn, const PQconninfoOption *given, struct error *err) {
+    char sqlstate[6] = "";
+    cleanup_text struct text message = TEXT(4096);
+    connect_message(PQerrorMessage(conn), given, &message, sqlstate);
+    enum error_code code = *sqlstate ? postgres_code_of(sqlstate, false) : ERROR_DATABASE_UNAVAILABLE;
+    if (PQconnectionNeedsPassword(conn) || !strcmp(sqlstate, "42501"))
+        code = ERROR_DATABASE_REFUSED;
+    else if (code == ERROR_MIGRATION_FAILED)
+        code = ERROR_DATABASE_UNAVAILABLE;
+    struct view line = view_trim(view_of(text_string(&message)));
+    error_set(err, code, "cannot connect to the database: %.*s", (int)line.length, line.data);
+    text_copy(err->sqlstate, sizeof(err->sqlstate), view_of(sqlstate));
+    return false;
+}
+
+static bool connect_wait(PGconn *conn, const struct postgres_options *options, uint64_t deadline,
+                         const PQconninfoOption *given, struct error *err) {
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    while (status != PGRES_POLLING_OK) {
+        if (status == PGRES_POLLING_FAILED)
+            return connect_failed(conn, given, err);
+        if (options->stop && atomic_load(options->stop))
+            return error_set(err, ERROR_SHUTTING_DOWN, "shutting down while connecting to the database");
+        uint64_t now = clock_ms();
+        if (now >= deadline)
+            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "cannot connect to the database: no answer in time");
+        uint64_t left = deadline - now;
+        struct pollfd fd = {.fd = PQsocket(conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        int ready = poll(&fd, 1, left < STOP_CHECK_MS ? (int)left : STOP_CHECK_MS);
+        if (ready < 0 && errno != EINTR)
+            return error_set(err, ERROR_DATABASE_UNAVAILABLE, "cannot connect to the database: poll: %m");
+        if (ready > 0)
+            status = PQconnectPoll(conn);
+    }
+    return true;
+}
+
+static void drop_notice(void *context, const PGresult *notice) {
+    (void)context, (void)notice;
+}
+
+static bool connect_with(const struct postgres_options *options, const PQconninfoOption *given, PGconn **ret_conn,
+                         struct error *err) {
+    struct keywords keywords = {.count = 0};
+    merge(&keywords, given, options->application_name ? options->application_name : "pawl");
+    uint64_t timeout_s = 0;
+    if (!text_to_u64(view_of(value_of(given, "connect_timeout")), 3600, &timeout_s) || timeout_s == 0)
+        timeout_s = options->connect_timeout_s ? options->connect_timeout_s : 10;
+    uint64_t deadline = clock_ms() + timeout_s * 1000;
+    PGconn *conn = PQconnectStartParams(keywords.names, keywords.values, 0);
+    if (!conn)
+        return error_set(err, ERROR_INTERNAL, "libpq has no memory");
+    *ret_conn = conn;
+    PQsetNoticeReceiver(conn, drop_notice, NULL);
+    PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); // the only way to the SQLSTATE of a refused connection
+    if (PQstatus(conn) == CONNECTION_BAD)
+        return connect_failed(conn, given, err);
+    if (!connect_wait(conn, options, deadline, given, err))
+        return false;
+    PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+    return true;
+}
+
+bool postgres_connect(const struct postgres_options *options, PGconn **ret_conn, struct error *err) {
+    if (password_spills(options->url))
+        return error_set(err, ERROR_CONFIGURATION,
+                         "the database URL has an '@' in an odd place: percent-encode '@', '/' and '?' in the password "
+                         "(%%40, %%2F, %%3F)");
+    // libpq's own message may quote the string, so it is not passed on.
+    PQconninfoOption *given = PQconninfoParse(options->url, NULL);
+    if (!given)
+        return error_set(
+            err, ERROR_CONFIGURATION,
+            "the database URL is not understood: it is a URI (postgresql://user@host/name?sslmode=require) or "
+            "keywords (host=... dbname=...), and a misspelt parameter counts too");
+    bool connected = connect_with(options, given, ret_conn, err);
+    for (PQconninfoOption *option = given; option->keyword; option++)
+        if (option->val)
+            memory_wipe(option->val, strlen(option->val));
+    PQconninfoFree(given);
+    return connected;
+}
