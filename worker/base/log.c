@@ -233,6 +233,9 @@ static void begin(struct line *line, enum log_severity severity, const struct lo
         put_string(line, "subscription", context->subscription, FIELD_MAX);
         put_string(line, "target", context->target, FIELD_MAX);
         put_string(line, "run", context->run, FIELD_MAX);
+        put_string(line, "release", context->release, FIELD_MAX);
+        if (context->delivery_attempt > 0)
+            put_number(line, "deliveryAttempt", context->delivery_attempt);
     }
 }
 
@@ -261,9 +264,8 @@ void log_fields(enum log_severity severity, const struct log_context *context, c
     struct line line;
     begin(&line, severity, context, message);
     for (size_t i = 0; i < count; i++) {
-        char buffer[FIELD_MAX + 1];
         if (fields[i].string)
-            put(&line, fields[i].name, limited(fields[i].string, FIELD_MAX, buffer), false);
+            put_string(&line, fields[i].name, fields[i].string, FIELD_MAX);
         else
             put_number(&line, fields[i].name, fields[i].number);
     }

@@ -18,11 +18,13 @@ struct log_context {
     const char *subscription;
     const char *target;
     const char *run;
+    const char *release;
+    unsigned delivery_attempt; // 0 = not said
 };
 
 struct log_field {
     const char *name;
-    const char *string; // NULL: the number is meant
+    const char *string; // NULL: the number is meant; an empty one is left out
     int64_t number;
 };
 static inline const char *log_text(const char *text) { // NULL counts as empty

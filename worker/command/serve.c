@@ -78,6 +78,8 @@ static bool read_request(const struct service *service, struct delivery *deliver
     if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
         return false;
     describe_run(service, delivery);
+    delivery->log.release = delivery->request.release;
+    delivery->log.delivery_attempt = delivery->envelope.delivery_attempt;
     const char *target = delivery->request.target;
     if (target && strcmp(target, service->options->target) != 0)
         return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", target,
@@ -148,11 +150,11 @@ static bool deliver(struct service *service, struct view body, struct delivery *
 static void report_done(const struct service *service, const struct delivery *delivery, struct server_answer *answer) {
     cleanup_text struct text summary = TEXT(512);
     report_summary(&delivery->report, &summary);
+    const char *counted = delivery->run.plan_only ? "pending" : "applied";
     const struct log_field fields[] = {
-        LOG_STRING("status", delivery->report.state),     LOG_NUMBER("applied", (int64_t)delivery->report.count),
+        LOG_STRING("status", delivery->report.state),     LOG_NUMBER(counted, (int64_t)delivery->report.count),
         LOG_STRING("version", delivery->report.version),  LOG_NUMBER("ms", (int64_t)delivery->report.ms),
-        LOG_STRING("publisher", delivery->claims->email), LOG_NUMBER("deliveryAttempt", delivery->run.delivery_attempt),
-        LOG_STRING("release", delivery->request.release),
+        LOG_STRING("publisher", delivery->claims->email),
     };
     log_fields(LOG_INFO, &delivery->log, fields, sizeof(fields) / sizeof(fields[0]), "%s%s%s", text_string(&summary),
                delivery->older ? "; the message's release is older, served by release " : "",
@@ -247,9 +249,9 @@ static bool listen_and_serve(struct service *service, struct error *err) {
         return false;
     cleanup_text struct text settings = TEXT(8192);
     options_describe(COMMAND_SERVE, options, &settings);
-    const struct log_field fields[] = {LOG_NUMBER("port", server_port(service->server)),
-                                       LOG_STRING("settings", text_string(&settings))};
-    log_fields(LOG_INFO, NULL, fields, 2, "listening on %s port %u, version %s", options->address,
+    const struct log_field fields[] = {LOG_NUMBER("port", server_port(service->server))};
+    log_event(LOG_INFO, NULL, "settings: %s", text_string(&settings));
+    log_fields(LOG_INFO, NULL, fields, 1, "listening on %s port %u, version %s", options->address,
                server_port(service->server), version_text);
     service_warm(service);
     bool done = server_run(service->server, err);
