@@ -367,6 +367,13 @@ static void read_write(struct reading *reading) {
 }
 
 static void read_insert(struct reading *reading) {
+    struct node source = tree_as(tree_get(reading->body, "selectStmt"), "SelectStmt");
+    struct action *action = add(reading, ACTION_WRITE, reading->statement->relation);
+    if (source.at == NULL || tree_first(tree_get(source, "valuesLists")).at != NULL)
+        action->facts |= FACT_FEW;
+}
+
+static void read_merge(struct reading *reading) {
     add(reading, ACTION_WRITE, reading->statement->relation);
 }
 
@@ -376,7 +383,8 @@ static void read_copy(struct reading *reading) {
 }
 
 static void read_select(struct reading *reading) {
-    add(reading, ACTION_READ, NULL);
+    if (tree_first(tree_get(reading->body, "fromClause")).at != NULL)
+        add(reading, ACTION_READ, NULL);
 }
 
 static void read_each(struct reading *reading, enum action_kind kind) {
@@ -475,7 +483,7 @@ static const struct {
 } NODES[] = {
     {"SelectStmt", read_select, 0},
     {"InsertStmt", read_insert, 0},
-    {"MergeStmt", read_insert, 0},
+    {"MergeStmt", read_merge, 0},
     {"UpdateStmt", read_write, 0},
     {"DeleteStmt", read_write, 0},
     {"CopyStmt", read_copy, 0},

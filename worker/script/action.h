@@ -41,6 +41,7 @@ enum action_fact {
     FACT_WIDE = 1024,       // index: not unique, more than three columns
     FACT_ORDERED = 2048,    // enum value: BEFORE or AFTER
     FACT_CHECKED = 4096,    // domain: has a constraint
+    FACT_FEW = 8192,        // rows: only those that the statement spells out
 };
 
 struct action {

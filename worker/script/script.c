@@ -1,5 +1,6 @@
 // A whole file: pieces from the splitter, their kinds from the parser, directives, the file's own transactions, and the steps that result.
 #include "base/hash.h"
+#include "script/hazard.h"
 #include "script/splitter.h"
 #include "script/statement.h"
 #include <string.h>
@@ -13,6 +14,8 @@ struct reading {
     struct arena *arena;
     struct script script;
     size_t capacity;
+    struct allowance *allowances; // waiting for their statement
+    size_t allowance_count;
     struct error *err;
 };
 
@@ -42,6 +45,29 @@ static bool set_lock_timeout(struct reading *reading, const struct piece *piece,
     return true;
 }
 
+// "allow HAZARD reason": one line allows one hazard of the next statement, and says why.
+static bool add_allowance(struct reading *reading, const struct piece *piece, struct view value) {
+    size_t length = 0;
+    while (length < value.length && value.data[length] != ' ' && value.data[length] != '\t')
+        length++;
+    struct view name = {value.data, length};
+    struct allowance allowance = {.line = piece->line,
+                                  .reason = view_trim((struct view){value.data + length, value.length - length})};
+    if (!hazard_find(name, &allowance.hazard))
+        return script_refuse(reading->err, reading->file, piece->line,
+                             "allow %.*s: there is no such hazard (see pawl lint --help)",
+                             (int)(length < 64 ? length : 64), name.data);
+    if (allowance.reason.length == 0)
+        return script_refuse(reading->err, reading->file, piece->line, "allow %.*s needs a reason behind it",
+                             (int)length, name.data);
+    struct allowance *grown = arena_array(reading->arena, reading->allowance_count + 1, sizeof *grown);
+    if (reading->allowance_count > 0)
+        memcpy(grown, reading->allowances, reading->allowance_count * sizeof *grown);
+    grown[reading->allowance_count++] = allowance;
+    reading->allowances = grown;
+    return true;
+}
+
 static bool not_yet(struct reading *reading, const struct piece *piece, struct view value) {
     (void)value;
     return script_refuse(reading->err, reading->file, piece->line,
@@ -57,7 +83,7 @@ static const struct {
     {"no-transaction", 0, set_no_transaction},
     {"lock_timeout", '=', set_lock_timeout},
     {"batch", 0, not_yet},
-    {"allow", ' ', not_yet},
+    {"allow", ' ', add_allowance},
 };
 
 static bool read_directive(struct reading *reading, const struct piece *piece) {
@@ -75,9 +101,10 @@ static bool read_directive(struct reading *reading, const struct piece *piece) {
         if (separator == ' ' && text.length > length && (text.data[length] == ' ' || text.data[length] == '\t'))
             return DIRECTIVES[i].read(reading, piece, rest);
     }
-    return script_refuse(reading->err, reading->file, piece->line,
-                         "unknown directive \"-- pawl: %.*s\"; known are no-transaction and lock_timeout=TIME",
-                         (int)(piece->text.length < 64 ? piece->text.length : 64), piece->text.data);
+    return script_refuse(
+        reading->err, reading->file, piece->line,
+        "unknown directive \"-- pawl: %.*s\"; known are no-transaction, lock_timeout=TIME and allow HAZARD reason",
+        (int)(piece->text.length < 64 ? piece->text.length : 64), piece->text.data);
 }
 
 // ---- statements ------------------------------------------------------------------------------------------------------
@@ -96,9 +123,14 @@ static void add_statement(struct reading *reading, const struct piece *piece) {
         .text = piece->text,
         .data = piece->data,
         .line = piece->line,
+        .long_name = piece->long_name,
         // The parser knows no standard_conforming_strings = off and would read such a statement differently.
         .analysed = !piece->escapes && piece->comments <= COMMENTS_MAX,
+        .allowances = reading->allowances,
+        .allowance_count = reading->allowance_count,
     };
+    reading->allowances = NULL;
+    reading->allowance_count = 0;
 }
 
 static bool cut(struct reading *reading, struct view text) {
@@ -115,7 +147,8 @@ static bool cut(struct reading *reading, struct view text) {
                 reading->script.items[reading->script.count - 1].kind = STATEMENT_COPY_IN;
         }
     } while (piece.kind != PIECE_END);
-    return true;
+    return reading->allowance_count == 0 || script_refuse(reading->err, reading->file, reading->allowances[0].line,
+                                                          "this \"-- pawl: allow\" stands before no statement");
 }
 
 static const char *hash_statement(const struct statement *statement, struct arena *arena) {

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORDS 6 // the leading words that are remembered of a statement
+#define NAME_LENGTH_MAX 63 // NAMEDATALEN - 1
+#define WORDS 6            // the leading words that are remembered of a statement
 
 // What is known of the statement that is being read.
 struct scan {
@@ -21,7 +22,7 @@ struct scan {
     bool after_end;   // the token before was ";" inside a body
     unsigned froms;   // COPY's FROMs so far
     bool copy_in;     // STDIN stands behind the first
-    bool escapes;
+    bool escapes, long_name;
 };
 
 bool script_refuse(struct error *err, const char *file, unsigned line, const char *format, ...) {
@@ -229,6 +230,7 @@ static void read_word(struct splitter *splitter, struct scan *scan) {
            (is_word_start(*splitter->at) || is_digit(*splitter->at) || *splitter->at == '$'))
         splitter->at++;
     struct view word = {start, (size_t)(splitter->at - start)};
+    scan->long_name |= word.length > NAME_LENGTH_MAX;
     count_blocks(scan, word);
     find_stdin(scan, word);
     if (scan->word_count < WORDS)
@@ -259,8 +261,12 @@ static bool read_token(struct splitter *splitter, struct scan *scan, struct erro
         scan->escapes |= backslash && splitter->escapes;
         return done;
     }
-    if (c == '"')
-        return skip_quoted(splitter, c, false, &backslash, err);
+    if (c == '"') {
+        const char *start = splitter->at;
+        bool done = skip_quoted(splitter, c, false, &backslash, err);
+        scan->long_name |= splitter->at - start > NAME_LENGTH_MAX + 2;
+        return done;
+    }
     if (c == '$' && dollar_quote(splitter, &tag))
         return skip_dollar_quoted(splitter, tag, err);
     if (c == '(')
@@ -325,6 +331,7 @@ static bool finish(struct splitter *splitter, const struct scan *scan, struct pi
                             .line = scan->line,
                             .copy_in = scan->copy_in,
                             .escapes = scan->escapes,
+                            .long_name = scan->long_name,
                             .comments = scan->comments};
     follow_settings(splitter, scan);
     return !scan->copy_in || read_copy_data(splitter, piece, err);

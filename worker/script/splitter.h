@@ -15,6 +15,7 @@ struct piece {
     bool copy_in;
     bool escapes;      // a plain '...' holds a backslash while the file has turned standard_conforming_strings off
     unsigned comments; // block comments opened within text; many of them nested take PostgreSQL's lexer quadratic time
+    bool long_name;    // a name in it is longer than the 63 bytes that PostgreSQL keeps
 };
 struct splitter {
     const char *file; // names the errors

@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 struct action;
+struct allowance;
 
 enum statement_kind {
     STATEMENT_ORDINARY,          // runs in a transaction
@@ -59,10 +60,13 @@ struct statement {
     bool unique;          // CREATE UNIQUE INDEX
     bool conditional;     // IF EXISTS, IF NOT EXISTS
     bool concurrently;    // ... CONCURRENTLY
+    bool long_name;       // holds a name of more than 63 bytes, which PostgreSQL cuts
     bool analysed;        //
     const char *hash;     // first 16 hex of SHA-256 over text and data
     const struct action *actions; // what it does to which relation: action.h; none when not analysed
     size_t action_count;
+    const struct allowance *allowances; // "-- pawl: allow" lines before it: hazard.h
+    size_t allowance_count;
 };
 
 // A file is a sequence of steps. A step is one transaction, or one non-transactional statement:
@@ -83,12 +87,12 @@ struct script {
 // `file` names the errors; `text` is normalised (no BOM, \n ends) and valid UTF-8 without NUL; the script's views point into it.
 // Errors: ERROR_SOURCE_INVALID with file and line: unfinished quote, dollar quote, comment or COPY data; psql meta-command other than
 // \restrict and \unrestrict; a COMMIT without BEGIN, a BEGIN without COMMIT, with options or nested, ROLLBACK or PREPARE TRANSACTION, a
-// non-transactional statement inside BEGIN ... COMMIT; a directive that is unknown, not supported yet or inside a statement.
+// non-transactional statement inside BEGIN ... COMMIT; a directive that is unknown, not supported yet, inside a statement, or (allow) before none.
 bool script_parse(const char *file, struct view text, struct arena *arena, struct script *ret_script,
                   struct error *err);
 // 1-based line of the 1-based CHARACTER position that the server reports (PG_DIAG_STATEMENT_POSITION) within `statement`.
 unsigned statement_line_at(const struct statement *statement, unsigned position);
-// Exposed for script.c: fills all but step and hash of `count` statements of which text, line and data are known, and
+// Exposed for script.c: fills all but step, hash and allowances of `count` statements of which text, line and data are known, and
 // `analysed`, which must be true where the parser is to be asked. Long scripts are read on a thread with a 64 MiB stack.
 bool statements_classify(const char *file, struct statement *items, size_t count, struct arena *arena,
                          struct error *err);

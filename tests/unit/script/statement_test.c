@@ -314,7 +314,10 @@ static void directives_are_read_and_unknown_ones_refused(void **state) {
     must_refuse("-- pawl: lock_timeout=-5s", 1, "is no time");
     must_refuse("-- pawl: lock_timeout=25h", 1, "is no time");
     must_refuse("-- pawl: batch", 1, "not supported yet");
-    must_refuse("-- pawl: allow drop-column why", 1, "not supported yet");
+    must_refuse("-- pawl: allow\nSELECT 1", 1, "unknown directive");
+    must_refuse("-- pawl: allow anything why not\nSELECT 1", 1, "allow anything: there is no such hazard");
+    must_refuse("-- pawl: allow drop-column\nSELECT 1", 1, "allow drop-column needs a reason");
+    must_refuse("SELECT 1;\n-- pawl: allow drop-column nobody uses it\n", 2, "stands before no statement");
 }
 
 static void text_that_libpg_query_would_misread_is_refused(void **state) {
