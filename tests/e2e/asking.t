@@ -48,6 +48,7 @@ subtest 'a run that went well' => sub {
     is($run->{state}, 'applied', 'applied');
     is($run->{run}, '100', 'its id');
     is($run->{release}, 'r1', 'its release');
+    is($run->{publisher}, $worker->account, 'its publisher');
     is_deeply([map { $_->{file} } @{$run->{migrations}}], ['0001_a.sql', 'repeat_v.sql'], 'what it applied');
     push_message('101', {});
     is(ask('/runs/101')->{json}{state}, 'nothing_pending', 'one with nothing to do');

@@ -59,6 +59,7 @@ static void write_run(const char *id, const struct history_run *run, struct text
     json_put_string(&writer, "state", run->state);
     put_string(&writer, "target", run->target);
     put_string(&writer, "release", run->release);
+    put_string(&writer, "publisher", run->publisher);
     put_number(&writer, "attempts", run->attempts);
     put_number(&writer, "applied", run->applied);
     put_number(&writer, "pending", run->pending);

@@ -12,8 +12,8 @@
 
 // clang-format off
 static const char find_sql[] =
-    "SELECT state, target, release, attempts, applied, pending, error, message, file, line, statement, sqlstate, detail,"
-    " hint, " UTC("started_at") ", " UTC("finished_at") ","
+    "SELECT state, target, release, publisher, attempts, applied, pending, error, message, file, line, statement, sqlstate,"
+    " detail, hint, " UTC("started_at") ", " UTC("finished_at") ","
     " (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('version',"
     "   CASE kind WHEN 'versioned' THEN version END, 'name', name, 'file', m.file, 'statements', statements, 'ms', ms)"
     "   ORDER BY m.finished_at, m.file), '[]') FROM pawl.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
@@ -21,19 +21,29 @@ static const char find_sql[] =
     "   AND a.datname = pg_catalog.current_database()"
     "   AND pg_catalog.starts_with(a.application_name, 'pawl ' || r.id || ' ') LIMIT 1)"
     " FROM pawl.runs r WHERE id = $1";
-// clang-format on
+
+static const char proved_sql[] =
+    "SELECT FROM pawl.runs WHERE proof->>'token_sha256' = $1 AND proof->>'request_sha256' = $2 LIMIT 1";
 
 static const char refuse_sql[] =
-    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, state,"
+    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof, state,"
     " error, message, file, line, statement, finished_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, 'failed', $9, $10, $11, $12::integer, $13::integer,"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $14::jsonb, 'failed', $9, $10, $11, $12::integer, $13::integer,"
     " pg_catalog.now())"
     " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
-    " worker = EXCLUDED.worker, state = EXCLUDED.state, error = EXCLUDED.error, message = EXCLUDED.message,"
+    " worker = EXCLUDED.worker, proof = coalesce(EXCLUDED.proof, r.proof),"
+    " publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
+    " state = EXCLUDED.state, error = EXCLUDED.error, message = EXCLUDED.message,"
     " file = EXCLUDED.file, line = EXCLUDED.line, statement = EXCLUDED.statement, finished_at = EXCLUDED.finished_at"
     " WHERE r.state <> 'applied'";
+// clang-format on
 
-// One command on a connection of its own time. A ledger that is not there (undefined table or schema) gives no rows.
+// Undefined table or schema: there is no ledger yet. Undefined column: there is one that the next run will upgrade first.
+static bool is_no_ledger(const char *sqlstate) {
+    return strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42703") == 0;
+}
+
+// One command on a connection of its own time. Without a ledger it gives no rows.
 static bool ask(struct run_database *database, struct run_control *control, const char *sql, const char *const *values,
                 size_t count, struct postgres_rows **ret_rows, struct error *err) {
     struct postgres *postgres = NULL;
@@ -50,7 +60,7 @@ static bool ask(struct run_database *database, struct run_control *control, cons
         postgres_close(postgres);
     if (done)
         return true;
-    if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0) {
+    if (is_no_ledger(err->sqlstate)) {
         *err = (struct error){0};
         *ret_rows = NULL;
         return true;
@@ -70,13 +80,23 @@ bool history_find(struct run_database *database, const char *id, struct run_cont
     if (!*ret_found)
         return true;
     struct history_run run = {0};
-    const char **const members[] = {&run.state,       &run.target,     &run.release, &run.attempts, &run.applied,
-                                    &run.pending,     &run.error,      &run.message, &run.file,     &run.line,
-                                    &run.statement,   &run.sqlstate,   &run.detail,  &run.hint,     &run.started_at,
-                                    &run.finished_at, &run.migrations, &run.progress};
+    const char **const members[] = {&run.state,      &run.target,      &run.release,    &run.publisher, &run.attempts,
+                                    &run.applied,    &run.pending,     &run.error,      &run.message,   &run.file,
+                                    &run.line,       &run.statement,   &run.sqlstate,   &run.detail,    &run.hint,
+                                    &run.started_at, &run.finished_at, &run.migrations, &run.progress};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         *members[i] = arena_string(arena, postgres_value(rows, 0, i));
     *ret_run = run;
+    return true;
+}
+
+bool history_proved(struct run_database *database, const char *token, const char *request, struct run_control *control,
+                    bool *ret_proved, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    const char *values[] = {token, request};
+    if (!ask(database, control, proved_sql, values, 2, &rows, err))
+        return false;
+    *ret_proved = rows && postgres_row_count(rows) == 1;
     return true;
 }
 
@@ -99,6 +119,7 @@ bool history_refuse(struct run_database *database, const struct run_request *req
                             failure->message,
                             failure->file[0] ? failure->file : NULL,
                             failure->line ? line : NULL,
-                            failure->statement ? statement : NULL};
+                            failure->statement ? statement : NULL,
+                            request->proof};
     return ask(database, control, refuse_sql, values, sizeof(values) / sizeof(values[0]), &rows, err);
 }

@@ -4,7 +4,7 @@
 
 struct history_run {   // lives in the arena given; NULL = not there
     const char *state; // "running", "applied", "nothing_pending", "superseded", "failed"
-    const char *target, *release, *attempts, *applied, *pending; // numbers as text
+    const char *target, *release, *publisher, *attempts, *applied, *pending; // numbers as text
     const char *error, *message, *file, *line, *statement, *sqlstate, *detail, *hint;
     const char *started_at, *finished_at; // RFC 3339, UTC
     const char *migrations; // JSON: [{"version","name","file","statements","ms"}] that took effect by this run
@@ -13,6 +13,9 @@ struct history_run {   // lives in the arena given; NULL = not there
 // `*ret_found` false: there is no such run, or no ledger yet. Errors: those of postgres.h.
 bool history_find(struct run_database *database, const char *id, struct run_control *control, struct arena *arena,
                   struct history_run *ret_run, bool *ret_found, struct error *err);
+// Whether a run is on record whose proof of who published was this token (by its SHA-256) for this request (by its fingerprint).
+bool history_proved(struct run_database *database, const char *token, const char *request, struct run_control *control,
+                    bool *ret_proved, struct error *err);
 // Records that the request failed before any run began (a file that is not acceptable, say), so that whoever asks for it hears so.
 // A run of the same id that was applied stays as it is; without a ledger nothing is recorded.
 bool history_refuse(struct run_database *database, const struct run_request *request, const struct error *failure,

@@ -52,11 +52,18 @@ static const char *const first_layout[] = {
     " ON pawl.migrations FOR EACH STATEMENT EXECUTE FUNCTION pawl.forget_digest()",
     "INSERT INTO pawl.state (ledger) VALUES (1)",
 };
+static const char *const second_layout[] = {
+    "ALTER TABLE pawl.runs ADD COLUMN proof jsonb",
+    "UPDATE pawl.state SET ledger = 2",
+};
+#define LAYOUT(commands)                                                                                               \
+    { (commands), sizeof(commands) / sizeof((commands)[0]) }
 // layouts[n] leads from version n to n + 1.
 static const struct {
     const char *const *commands;
     size_t count;
-} layouts[LEDGER_VERSION] = {{first_layout, sizeof(first_layout) / sizeof(first_layout[0])}};
+} layouts[LEDGER_VERSION] = {LAYOUT(first_layout), LAYOUT(second_layout)};
+#undef LAYOUT
 
 static const char look[] =
     "SELECT n.oid IS NOT NULL,"
@@ -68,7 +75,8 @@ static const char look[] =
     "%I',"
     "  pg_catalog.current_database(), session_user, session_user),"
     " pg_catalog.format('GRANT USAGE ON SCHEMA pawl TO %I; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"
-    " pawl TO %I', session_user, session_user)"
+    " pawl TO %I', session_user, session_user),"
+    " pg_catalog.format('let %s, who owns the ledger, run pawl once', pg_catalog.pg_get_userbyid(n.nspowner))"
     " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pawl'";
 
 enum presence { ABSENT, EMPTY_SCHEMA, PRESENT };
@@ -156,9 +164,11 @@ bool ledger_prepare(struct postgres *postgres, struct error *err) {
     if (build(postgres, &sight, err))
         return true;
     struct error ignored = {0};
+    bool there = sight.presence == PRESENT;
+    const char *failed = there ? "cannot upgrade the ledger" : "cannot create the ledger";
     if (postgres_in_transaction(postgres) && !postgres_execute(postgres, "ROLLBACK", NULL, 0, &ignored))
-        return error_wrap(err, "cannot create the ledger"); // the connection is gone, and the transaction with it
+        return error_wrap(err, "%s", failed); // the connection is gone, and the transaction with it
     if (!strcmp(err->sqlstate, "42501"))
-        return name_grant(postgres_value(rows, 0, 3), err);
-    return error_wrap(err, "cannot create the ledger");
+        return name_grant(postgres_value(rows, 0, there ? 5 : 3), err);
+    return error_wrap(err, "%s", failed);
 }

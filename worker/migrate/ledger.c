@@ -62,35 +62,32 @@ bool ledger_read(struct postgres *postgres, struct arena *arena, struct ledger *
 // or breaks something else: a duplicate that finds nothing to do erases nothing.
 #define TEXT_OF(x) #x
 #define NUMBER_TEXT(x) TEXT_OF(x)
+// clang-format off
 static const char arrival_sql[] =
     "WITH state AS (SELECT coalesce(digest = $1, false) AS complete, newest, applied FROM pawl.state"
-    " WHERE ledger = " NUMBER_TEXT(
-        LEDGER_VERSION) "),"
-                        " run AS (INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, "
-                        "delivery_attempt, worker,"
-                        "  state, finished_at)"
-                        " SELECT $2, $3, $4, $5, $6, $7, $8::bigint, $9, CASE WHEN complete THEN 'nothing_pending' "
-                        "ELSE 'running' END,"
-                        "  CASE WHEN complete THEN pg_catalog.now() END FROM state"
-                        " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = "
-                        "EXCLUDED.delivery_attempt,"
-                        "  worker = EXCLUDED.worker, release = EXCLUDED.release,"
-                        "  state = CASE WHEN r.state = 'applied' THEN r.state ELSE EXCLUDED.state END,"
-                        "  finished_at = CASE WHEN r.state = 'applied' THEN r.finished_at ELSE EXCLUDED.finished_at "
-                        "END,"
-                        "  error = NULL, message = NULL, file = NULL, line = NULL, statement = NULL, sqlstate = NULL, "
-                        "detail = NULL,"
-                        "  hint = NULL)"
-                        " SELECT complete, newest, applied FROM state";
+    " WHERE ledger = " NUMBER_TEXT(LEDGER_VERSION) "),"
+    " run AS (INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
+    "  state, finished_at)"
+    " SELECT $2, $3, $4, $5, $6, $7, $8::bigint, $9, $10::jsonb,"
+    "  CASE WHEN complete THEN 'nothing_pending' ELSE 'running' END, CASE WHEN complete THEN pg_catalog.now() END FROM state"
+    " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
+    "  worker = EXCLUDED.worker, release = EXCLUDED.release, proof = coalesce(EXCLUDED.proof, r.proof),"
+    "  publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
+    "  state = CASE WHEN r.state = 'applied' THEN r.state ELSE EXCLUDED.state END,"
+    "  finished_at = CASE WHEN r.state = 'applied' THEN r.finished_at ELSE EXCLUDED.finished_at END,"
+    "  error = NULL, message = NULL, file = NULL, line = NULL, statement = NULL, sqlstate = NULL, detail = NULL,"
+    "  hint = NULL)"
+    " SELECT complete, newest, applied FROM state";
+// clang-format on
 
 bool ledger_send_arrival(struct postgres *postgres, const struct run_request *request, const char *digest,
                          struct error *err) {
     char attempt[24];
     snprintf(attempt, sizeof(attempt), "%" PRId64, request->delivery_attempt);
     const char *values[] = {
-        digest,         request->id,     request->target,    request->release,
-        request->to,    request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
-        request->worker};
+        digest,          request->id,     request->target,    request->release,
+        request->to,     request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
+        request->worker, request->proof};
     return postgres_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
 }
 

@@ -9,7 +9,7 @@
 #include "migrate/run.h"
 
 // ---- layout ------------------------------------------------------------------------------------------------------------
-#define LEDGER_VERSION 1
+#define LEDGER_VERSION 2
 // Looks, creates and upgrades; call it under the lock. Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).
 bool ledger_prepare(struct postgres *postgres, struct error *err);

@@ -1,3 +1,4 @@
+#include "migrate/history.h"
 #include "world.h"
 
 #include <sys/wait.h>
@@ -178,6 +179,92 @@ static void a_ledger_of_a_newer_pawl_is_left_alone(void **state) {
     world_is_quiet(world);
 }
 
+// What the first layout lacks is taken from a ledger of today.
+static void turn_back_to_the_first_layout(struct world *world) {
+    database_do(&world->database, "ALTER TABLE pawl.runs DROP COLUMN proof");
+    database_do(&world->database, "UPDATE pawl.state SET ledger = 1");
+}
+
+static void a_ledger_of_an_older_pawl_is_upgraded(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_must_run(world, "r1");
+    turn_back_to_the_first_layout(world);
+    world->request.proof = "{\"repository\":\"octo/shop\"}";
+    world_must_run(world, "r2");
+    assert_string_equal(world->report.state, "nothing_pending");
+    assert_string_equal(world_ask(world, "SELECT ledger FROM pawl.state"), "2");
+    assert_string_equal(world_ask(world, "SELECT string_agg(id || ' ' || state, ', ' ORDER BY id) FROM pawl.runs"),
+                        "r1 applied, r2 nothing_pending");
+    assert_string_equal(world_ask(world, "SELECT proof->>'repository' FROM pawl.runs WHERE id = 'r2'"), "octo/shop");
+    world_is_quiet(world);
+}
+
+static void a_role_that_may_not_upgrade_is_told_who_may(void **state) {
+    struct world *world = *state;
+    database_do(&world->database,
+                "DO $$BEGIN CREATE ROLE pawl_weak LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$");
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_must_run(world, "r1");
+    turn_back_to_the_first_layout(world);
+    database_do(&world->database, "GRANT USAGE ON SCHEMA pawl TO pawl_weak");
+    database_do(&world->database, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pawl TO pawl_weak");
+    char url[512];
+    snprintf(url, sizeof(url), "postgresql://pawl_weak@/%s?host=%s", world->database.name, getenv("PGHOST"));
+    run_database_free(world->connections);
+    world->connections = run_database_new(url);
+    assert_false(world_run(world, "r2"));
+    assert_int_equal(world->err.code, ERROR_DATABASE_REFUSED);
+    assert_string_equal(world->err.hint, "let pawl, who owns the ledger, run pawl once");
+    assert_string_equal(world_ask(world, "SELECT ledger FROM pawl.state"), "1");
+}
+
+static void a_proof_is_found_again_by_token_and_request(void **state) {
+    struct world *world = *state;
+    struct error err = {0};
+    bool proved = true;
+    assert_true(history_proved(world->connections, "t1", "q1", world->control, &proved, &err));
+    assert_false(proved); // no ledger yet
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world->request.publisher = "github:octo/shop";
+    world->request.proof = "{\"token_sha256\":\"t1\",\"request_sha256\":\"q1\"}";
+    world_must_run(world, "r1");
+    static const struct {
+        const char *token, *request;
+        bool proved;
+    } cases[] = {{"t1", "q1", true}, {"t1", "q2", false}, {"t2", "q1", false}, {"", "", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(
+            history_proved(world->connections, cases[i].token, cases[i].request, world->control, &proved, &err));
+        assert_int_equal(proved, cases[i].proved);
+    }
+}
+
+static void a_delivery_without_proof_takes_none_away(void **state) {
+    struct world *world = *state;
+    struct error err = {0}, refusal = {.code = ERROR_SOURCE_INVALID, .message = "no"};
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world->request.publisher = "push@shop.example";
+    world_must_run(world, "r1");
+    world->request.publisher = "github:octo/shop";
+    world->request.proof = "{\"repository\":\"octo/shop\"}";
+    world_must_run(world, "r1");
+    world->request.publisher = "push@shop.example";
+    world->request.proof = NULL;
+    world_must_run(world, "r1");
+    assert_true(history_refuse(world->connections, &world->request, &refusal, world->control, &err));
+    assert_string_equal(world_ask(world, "SELECT publisher || ' ' || (proof->>'repository') FROM pawl.runs"),
+                        "github:octo/shop octo/shop");
+    world->request.id = "r2";
+    assert_true(history_refuse(world->connections, &world->request, &refusal, world->control, &err));
+    world->request.publisher = "github:octo/shop";
+    world->request.proof = "{\"repository\":\"octo/shop\"}";
+    assert_true(history_refuse(world->connections, &world->request, &refusal, world->control, &err));
+    assert_string_equal(
+        world_ask(world, "SELECT publisher || ' ' || (proof->>'repository') FROM pawl.runs WHERE id = 'r2'"),
+        "github:octo/shop octo/shop");
+}
+
 static void a_role_without_privileges_is_told_which_grant_it_needs(void **state) {
     struct world *world = *state;
     database_do(&world->database,
@@ -231,6 +318,10 @@ int main(void) {
         TEST(a_foreign_schema_named_pawl_is_left_alone),
         TEST(an_empty_schema_made_by_an_administrator_is_used),
         TEST(a_ledger_of_a_newer_pawl_is_left_alone),
+        TEST(a_ledger_of_an_older_pawl_is_upgraded),
+        TEST(a_role_that_may_not_upgrade_is_told_who_may),
+        TEST(a_proof_is_found_again_by_token_and_request),
+        TEST(a_delivery_without_proof_takes_none_away),
         TEST(a_role_without_privileges_is_told_which_grant_it_needs),
         TEST(a_table_lock_is_waited_for_in_short_tries),
     };
