@@ -5,7 +5,10 @@
 
 // An orphan (we were killed) dies in half a second, also in the middle of a statement, where the server can look (PostgreSQL 14 on
 // Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
-// the ledger's schema first on its search_path ("$user") and put the files' tables there.
+// the ledger's schema first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline every
+// command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
+// default_transaction_isolation is set aside.
+#define ISOLATION "pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
 #define COMMON                                                                                                         \
     "SELECT pg_catalog.set_config('application_name', $1, false),"                                                     \
     " pg_catalog.set_config('lock_timeout', $2, false),"                                                               \
@@ -16,7 +19,7 @@
     " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false),"                                     \
     " pg_catalog.set_config('tcp_keepalives_idle', '30', false),"                                                      \
     " pg_catalog.set_config('tcp_keepalives_interval', '10', false),"                                                  \
-    " pg_catalog.set_config('tcp_keepalives_count', '3', false)"
+    " pg_catalog.set_config('tcp_keepalives_count', '3', false), " ISOLATION
 static const char settings[] = COMMON;
 static const char settings_14[] =
     COMMON ", CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"
@@ -38,7 +41,8 @@ bool session_send_settings(struct postgres *postgres, const struct session *sess
 }
 
 bool session_send_reset(struct postgres *postgres, struct error *err) {
-    static const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"};
+    static const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
+                                                        "SELECT " ISOLATION};
     return send_all(postgres, commands, SESSION_RESET, err);
 }
 

@@ -9,7 +9,7 @@ struct session {
     uint64_t lock_timeout_ms; // 0: none
 };
 // Each queues a fixed number of commands; as many answers are to be received.
-enum { SESSION_SETTINGS = 1, SESSION_RESET = 3, SESSION_CLEAN = 1 };
+enum { SESSION_SETTINGS = 1, SESSION_RESET = 4, SESSION_CLEAN = 1 };
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err);
 // Role and settings back to those of the connection: before the ledger is written. Works inside a transaction, and undone with it.
 bool session_send_reset(struct postgres *postgres, struct error *err);

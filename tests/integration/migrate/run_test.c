@@ -116,6 +116,22 @@ static void a_file_reaches_neither_the_ledger_nor_the_next_file(void **state) {
     world_is_quiet(world);
 }
 
+// In a pipeline a transaction begins with the command after the last COMMIT, before our BEGIN.
+static void a_database_of_another_isolation_level_is_migrated_all_the_same(void **state) {
+    struct world *world = *state;
+    database_do(&world->database, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation ="
+                                  " serializable', current_database()); END $$");
+    world_file(world, "1_a.sql", "CREATE TABLE a (level text DEFAULT current_setting('transaction_isolation'));");
+    world_file(world, "2_b.sql", "INSERT INTO a DEFAULT VALUES;");
+    world_file(world, "3_c.sql", "CREATE INDEX CONCURRENTLY a_level ON a (level);\nINSERT INTO a DEFAULT VALUES;");
+    world_must_run(world, "r1");
+    world_file(world, "4_d.sql", "INSERT INTO a DEFAULT VALUES;");
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, "SELECT string_agg(DISTINCT level, ' ') || count(*) FROM a"),
+                        "read committed3");
+    world_is_quiet(world);
+}
+
 static void settings_go_also_when_the_file_fails(void **state) {
     struct world *world = *state;
     world_file(world, "1_a.sql", "CREATE SCHEMA other;");
@@ -300,6 +316,7 @@ int main(void) {
         TEST(a_failure_in_the_middle_keeps_what_is_before_and_leaves_what_is_after),
         TEST(a_deferred_constraint_fails_its_own_migration),
         TEST(a_file_reaches_neither_the_ledger_nor_the_next_file),
+        TEST(a_database_of_another_isolation_level_is_migrated_all_the_same),
         TEST(settings_go_also_when_the_file_fails),
         TEST(changed_missing_and_late_files_are_refused_before_anything_runs),
         TEST(an_older_image_is_superseded),
