@@ -194,6 +194,11 @@ static bool number_steps(struct reading *reading) {
                               "COMMIT without a BEGIN in this file would end the migration's own transaction");
             begin = NULL;
             open = false;
+        } else if (statement->operation == OPERATION_DISCARD && statement->kind == STATEMENT_NON_TRANSACTIONAL) {
+            return refuse(
+                reading, statement,
+                "DISCARD ALL would also give up the lock of the run; leave it out: the session is reset after "
+                "every file");
         } else if (alone && begin != NULL) {
             return refuse(reading, statement,
                           "PostgreSQL refuses this statement inside BEGIN ... COMMIT; move it out of the block");

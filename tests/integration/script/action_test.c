@@ -268,7 +268,6 @@ static void the_server_refuses_in_a_transaction_what_we_call_non_transactional(v
         "DROP TABLESPACE IF EXISTS pawl_never",
         "CREATE SUBSCRIPTION n CONNECTION 'host=/nowhere' PUBLICATION p",
         "CREATE SUBSCRIPTION n CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)",
-        "DISCARD ALL",
         "DISCARD TEMP",
         "COMMIT PREPARED 'never'",
         "ROLLBACK PREPARED 'never'",

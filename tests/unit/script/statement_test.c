@@ -102,7 +102,6 @@ static void what_postgresql_refuses_in_a_transaction_is_recognised(void **state)
         {"DROP SUBSCRIPTION s", OPERATION_DROP_SUBSCRIPTION, "N DROP SUBSCRIPTION (s)"},
         {"COMMIT PREPARED 'x'", OPERATION_FINISH_PREPARED, "N COMMIT PREPARED"},
         {"ROLLBACK PREPARED 'x'", OPERATION_FINISH_PREPARED, "N ROLLBACK PREPARED"},
-        {"DISCARD ALL", OPERATION_DISCARD, "N DISCARD ALL"},
         {"DO $$ BEGIN PERFORM 1; COMMIT; END $$", OPERATION_DO, "N DO"},
     };
     check_rows(rows, LENGTH(rows));
@@ -290,6 +289,8 @@ static void transaction_control_that_cannot_be_honoured_is_refused(void **state)
     must_refuse("BEGIN; COMMIT AND CHAIN", 1, "COMMIT AND CHAIN");
     must_refuse("BEGIN ISOLATION LEVEL SERIALIZABLE; COMMIT", 1, "BEGIN with transaction modes");
     must_refuse("BEGIN; PREPARE TRANSACTION 'x'", 1, "PREPARE TRANSACTION");
+    must_refuse("SELECT 1;\nDISCARD ALL", 2, "give up the lock");
+    must_refuse("SET standard_conforming_strings = off;\ndiscard /* x */ all", 2, "give up the lock");
     must_refuse("BEGIN;\nVACUUM;\nCOMMIT", 2, "move it out of the block");
     must_refuse("BEGIN;\nDO $$ BEGIN COMMIT; END $$;\nCOMMIT", 2, "move it out of the block");
     must_refuse("-- pawl: no-transaction\nBEGIN;\nCALL p();\nCOMMIT", 3, "move it out of the block");
