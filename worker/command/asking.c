@@ -7,7 +7,7 @@
 #include "migrate/history.h"
 #include <string.h>
 
-enum { ANSWER_MAX = 16 << 20, WAIT_MAX_S = 300, WAIT_POLL_MS = 500, WAITERS_MAX = 4 };
+enum { ANSWER_MAX = 16 << 20, WAIT_MAX_S = 300, WAIT_POLL_MS = 500 };
 
 bool asking_admit(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     struct service *service = context;
@@ -119,7 +119,7 @@ void asking_run(void *context, struct server_exchange *exchange) {
     const char *id = rest_of_path(exchange, "/runs/", arena);
     uint64_t wait_ms = wanted_wait_ms(server_query(exchange));
     // Whoever waits keeps a thread of the pool: a few may, so that pushes always find one.
-    bool patient = atomic_fetch_add(&service->waiters, 1) < WAITERS_MAX;
+    bool patient = atomic_fetch_add(&service->waiters, 1) < WAITING_READERS_MAX;
     bool done = *id == '\0' || look_until(service, id, patient ? wait_ms : 0, arena, &run, &found, &err);
     atomic_fetch_sub(&service->waiters, 1);
     if (done && !found)

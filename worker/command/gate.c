@@ -13,6 +13,7 @@ struct gate {
     pthread_mutex_t mutex;
     pthread_cond_t changed; // on the monotonic clock
     bool taken, closed;
+    unsigned waiting, crowd;
     char holder[128], ask[256]; // of the one inside
     uint64_t since_ms;
     uint64_t turn;                        // counts those who have left
@@ -20,8 +21,9 @@ struct gate {
     struct error failure;
 };
 
-struct gate *gate_new(void) {
+struct gate *gate_new(unsigned crowd) {
     struct gate *gate = memory_alloc(sizeof(*gate));
+    gate->crowd = crowd;
     pthread_condattr_t monotonic;
     bool fine = pthread_mutex_init(&gate->mutex, NULL) == 0 && pthread_condattr_init(&monotonic) == 0 &&
                 pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
@@ -60,9 +62,11 @@ static bool take(struct gate *gate, const char *name, const char *ask) {
 static bool enter(struct gate *gate, const char *name, const char *ask, const struct timespec *limit,
                   struct error *err) {
     uint64_t turn = gate->turn;
-    int waited = 0;
+    int waited = gate->waiting < gate->crowd ? 0 : ETIMEDOUT;
     while (gate->taken && !gate->closed && waited != ETIMEDOUT) {
+        gate->waiting++;
         waited = pthread_cond_timedwait(&gate->changed, &gate->mutex, limit);
+        gate->waiting--;
         bool left = gate->turn != turn;
         turn = gate->turn;
         if (left && error_class(gate->failure.code) == CLASS_PERMANENT && strcmp(gate->last_ask, ask) == 0)

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 struct gate;
-struct gate *gate_new(void);
+// `crowd`: as many may wait. Whoever waits keeps a thread, and those who come after that are sent away at once.
+struct gate *gate_new(unsigned crowd);
 void gate_free(struct gate *gate);
 // Waits up to `ms`. `name` says who is inside to those who wait; `ask` says what it asks for (at most 255 bytes count).
 // `*ret_waited` says whether somebody else was inside; set on failure too. Errors: ERROR_LOCK_HELD naming the one inside and for how

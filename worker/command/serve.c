@@ -239,6 +239,7 @@ static bool listen_and_serve(struct service *service, struct error *err) {
     struct server_limits limits = server_limits_default;
     limits.body = (size_t)options->body_limit;
     limits.connections = (unsigned)options->connections;
+    limits.threads = POOL_THREADS;
     if (!server_new(options->address, (uint16_t)options->port, &limits, routes, sizeof(routes) / sizeof(routes[0]),
                     service, &service->server, err))
         return false;

@@ -49,7 +49,7 @@ bool service_open(const struct options *options, struct service *ret_service, st
         return error_wrap(err, "PAWL_JWKS_URL");
     service.database = run_database_new(options->database_url);
     service.control = run_control_new();
-    service.gate = gate_new();
+    service.gate = gate_new(WAITING_PUSHES_MAX);
     service.ready_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     *ret_service = service;
     return true;

@@ -10,6 +10,9 @@
 #include "push/release.h"
 #include <pthread.h>
 
+// Whoever waits keeps a thread of the pool. One run is at work; what is left answers bad tokens, /ready and the rest at once.
+enum { POOL_THREADS = 32, WAITING_PUSHES_MAX = 16, WAITING_READERS_MAX = 4 };
+
 struct service {
     const struct options *options;
     struct token_policy callers, readers; // who may push, who may ask

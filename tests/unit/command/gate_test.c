@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+enum { CROWD = 2 };
+
 struct visitor {
     struct gate *gate;
     const char *name, *ask;
@@ -37,7 +39,7 @@ static void start(struct visitor *visitor) {
 
 static void the_first_one_enters_without_waiting(void **state) {
     (void)state;
-    struct gate *gate = gate_new();
+    struct gate *gate = gate_new(CROWD);
     struct error err = {0};
     bool waited = true;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -48,7 +50,7 @@ static void the_first_one_enters_without_waiting(void **state) {
 
 static void whoever_waits_too_long_hears_who_is_inside(void **state) {
     (void)state;
-    struct gate *gate = gate_new();
+    struct gate *gate = gate_new(CROWD);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
@@ -62,7 +64,7 @@ static void whoever_waits_too_long_hears_who_is_inside(void **state) {
 
 static void whoever_waits_enters_after_a_run_that_went_well(void **state) {
     (void)state;
-    struct gate *gate = gate_new();
+    struct gate *gate = gate_new(CROWD);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -76,7 +78,7 @@ static void whoever_waits_enters_after_a_run_that_went_well(void **state) {
 }
 
 static void failed_run_with(enum error_code code, const char *ask, struct visitor *visitor) {
-    struct gate *gate = gate_new();
+    struct gate *gate = gate_new(CROWD);
     struct error err = {0}, failure = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
@@ -112,9 +114,33 @@ static void a_failure_that_may_pass_is_not_shared(void **state) {
     assert_true(visitor.entered);
 }
 
+static void a_crowd_at_the_gate_grows_no_further(void **state) {
+    (void)state;
+    struct gate *gate = gate_new(CROWD);
+    struct error err = {0};
+    bool waited = false;
+    assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
+    struct visitor crowd[CROWD];
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i] = (struct visitor){.gate = gate, .name = "b", .ask = "x", .ms = 10000};
+        start(&crowd[i]);
+    }
+    uint64_t before = clock_ms();
+    assert_false(gate_enter(gate, "run-c", "x", 60000, &waited, &err));
+    assert_true(clock_ms() - before < 30000);
+    assert_true(waited);
+    assert_int_equal(err.code, ERROR_LOCK_HELD);
+    assert_non_null(strstr(err.message, "run-a"));
+    gate_close(gate);
+    for (size_t i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_join(crowd[i].thread, NULL), 0);
+    gate_leave(gate, NULL);
+    gate_free(gate);
+}
+
 static void nobody_enters_a_closed_gate(void **state) {
     (void)state;
-    struct gate *gate = gate_new();
+    struct gate *gate = gate_new(CROWD);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -139,6 +165,7 @@ int main(void) {
         cmocka_unit_test(a_permanent_failure_is_shared_by_those_who_asked_for_the_same),
         cmocka_unit_test(a_permanent_failure_is_not_shared_by_those_who_asked_for_something_else),
         cmocka_unit_test(a_failure_that_may_pass_is_not_shared),
+        cmocka_unit_test(a_crowd_at_the_gate_grows_no_further),
         cmocka_unit_test(nobody_enters_a_closed_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
