@@ -93,6 +93,8 @@ void report_failure_text(struct terminal *terminal, const struct error *err) {
     if (err->hint[0])
         terminal_print(terminal, TONE_PLAIN, "  hint:   %s", err->hint);
     terminal_print(terminal, TONE_BOLD, "  to do:  %s", error_remedy(err->code));
+    if (error_class(err->code) == CLASS_RETRY)
+        terminal_print(terminal, TONE_BOLD, "  then:   Run it again; it goes on where it stopped.");
 }
 
 int report_failure(const struct options *options, const struct error *err) {
@@ -130,11 +132,29 @@ void report_error_table(struct text *out) {
                     error_http_status(code), error_exit_code(code), error_meaning(code), error_remedy(code));
 }
 
+void report_error_help(enum error_code code, struct text *out) {
+    text_printf(out, "%s: %s\n  to do:  %s\n  class:  %s; HTTP %d, exit code %d\n", error_name(code),
+                error_meaning(code), error_remedy(code), class_name(error_class(code)), error_http_status(code),
+                error_exit_code(code));
+}
+
+struct report_time report_time(uint64_t ms) {
+    struct report_time time;
+    unsigned long long number = ms;
+    if (number < 10000)
+        (void)snprintf(time.text, sizeof(time.text), "%llu ms", number);
+    else if (number < 120000)
+        (void)snprintf(time.text, sizeof(time.text), "%llu.%llu s", number / 1000, number / 100 % 10);
+    else
+        (void)snprintf(time.text, sizeof(time.text), "%llu min %llu s", number / 60000, number / 1000 % 60);
+    return time;
+}
+
 void report_summary(const struct run_report *report, struct text *out) {
     const char *plural = report->count == 1 ? "" : "s";
     if (strcmp(report->state, "applied") == 0)
-        text_printf(out, "applied %zu migration%s in %llu ms", report->count, plural, (unsigned long long)report->ms);
-    else if (strcmp(report->state, "planned") == 0)
+        text_printf(out, "applied %zu migration%s in %s", report->count, plural, report_time(report->ms).text);
+    else if (strcmp(report->state, "planned") == 0 && report->count > 0)
         text_printf(out, "%zu migration%s pending", report->count, plural);
     else if (strcmp(report->state, "superseded") == 0)
         text_append(out, "nothing pending: the database is ahead of these files");

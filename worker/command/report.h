@@ -20,5 +20,12 @@ void report_failure_text(struct terminal *terminal, const struct error *err);
 int report_failure(const struct options *options, const struct error *err);
 // The failure table of README.md (`pawl help errors`).
 void report_error_table(struct text *out);
+// One code in words (`pawl help CODE`).
+void report_error_help(enum error_code code, struct text *out);
+// "207 ms", "12.4 s", "3 min 20 s".
+struct report_time {
+    char text[32];
+};
+struct report_time report_time(uint64_t ms);
 // "applied 3 migrations", "nothing pending", ... one line without a newline.
 void report_summary(const struct run_report *report, struct text *out);

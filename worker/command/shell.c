@@ -9,17 +9,55 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { WAIT_FIRST_MS = 5000 };
+
 struct shell {
     struct terminal terminal; // stderr: what goes on
-    size_t applied;
-    char waiting[512]; // the holder that was named last
+    struct arena *arena;
+    const struct migration **sent; // in the order in which they were sent to the server
+    size_t sent_count, applied;    // the one at work is sent[applied]
+    uint64_t wait_told_ms;         // when waiting was last told, counted from its begin
 };
 
-bool shell_need_database(const struct options *options, struct error *err) {
-    if (options->database_url)
-        return true;
-    return error_set(err, ERROR_CONFIGURATION,
-                     "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
+bool shell_begin(const struct options *options, struct arena *arena, struct migration_set *ret_set, struct error *err) {
+    if (!options->database_url)
+        return error_set(err, ERROR_CONFIGURATION,
+                         "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
+    if (!directory_read(options->migrations, arena, ret_set, err))
+        return false;
+    if (ret_set->count == 0) {
+        struct terminal terminal = terminal_open(stderr, options->color);
+        terminal_print(&terminal, TONE_WARN, "the folder %s holds no migrations", options->migrations);
+    }
+    return true;
+}
+
+// On a terminal one line that lives; elsewhere the first time, and then ever more rarely.
+static void show_waiting(struct shell *shell, const struct run_event *event) {
+    if (!event->holder)
+        return;
+    if (shell->terminal.live) {
+        terminal_draw(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
+    } else if (shell->wait_told_ms == 0 || event->ms >= shell->wait_told_ms * 2) {
+        terminal_print(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
+        shell->wait_told_ms = event->ms > WAIT_FIRST_MS ? event->ms : WAIT_FIRST_MS;
+    }
+}
+
+// What is sent ahead waits at the server; the bar names the one at work.
+static void show_progress(struct shell *shell, const struct run_event *event) {
+    if (shell->applied < shell->sent_count)
+        terminal_progress(&shell->terminal, shell->applied, event->total, shell->sent[shell->applied]->file);
+}
+
+static void note_sent(struct shell *shell, const struct run_event *event) {
+    if (!shell->sent)
+        shell->sent = arena_array(shell->arena, event->total, sizeof(*shell->sent));
+    for (size_t i = shell->applied; i < shell->sent_count; i++)
+        if (shell->sent[i] == event->migration)
+            return; // sent again
+    if (shell->sent_count < event->total)
+        shell->sent[shell->sent_count++] = event->migration;
 }
 
 static void show_event(void *context, const struct run_event *event) {
@@ -27,18 +65,19 @@ static void show_event(void *context, const struct run_event *event) {
     const char *file = event->migration ? event->migration->file : "";
     switch (event->kind) {
     case RUN_WAITING:
-        if (!event->holder || strcmp(shell->waiting, event->holder) == 0)
-            break;
-        text_copy(shell->waiting, sizeof(shell->waiting), view_of(event->holder));
-        terminal_print(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
+        show_waiting(shell, event);
+        break;
+    case RUN_STARTED:
+        note_sent(shell, event);
+        show_progress(shell, event);
+        break;
+    case RUN_PROGRESS:
+        show_progress(shell, event);
         break;
     case RUN_APPLIED:
         shell->applied++;
-        terminal_print(&shell->terminal, TONE_GOOD, "applied %s (%llu ms)", file, (unsigned long long)event->ms);
-        break;
-    case RUN_STARTED:
-    case RUN_PROGRESS:
-        terminal_progress(&shell->terminal, event->done, event->total, file);
+        terminal_print(&shell->terminal, TONE_GOOD, "applied %s (%s)", file, report_time(event->ms).text);
+        show_progress(shell, event);
         break;
     case RUN_RETRYING:
         terminal_print(&shell->terminal, TONE_WARN, "%s waits for a table and is tried again: %s", file,
@@ -49,7 +88,7 @@ static void show_event(void *context, const struct run_event *event) {
     }
 }
 
-// "run-20261124-225310-8f3a2c": tells runs apart for people; uniqueness needs no more than that.
+// "shell-20261124-225310-8f3a2c": tells runs apart for people; uniqueness needs no more than that.
 static char *run_id(struct arena *arena) {
     char now[32];
     clock_format(clock_unix_ms(), now); // 2026-02-26T19:13:55.749Z
@@ -75,10 +114,10 @@ static void print_report(const struct options *options, const struct run_request
         return;
     }
     struct terminal terminal = terminal_open(stdout, options->color);
-    if (request->plan_only)
-        for (size_t i = 0; i < report->count; i++)
-            terminal_print(&terminal, TONE_PLAIN, "  %s (%zu statement%s)", report->items[i].file,
-                           report->items[i].statements, report->items[i].statements == 1 ? "" : "s");
+    for (size_t i = 0; request->plan_only && i < report->count; i++) {
+        const struct run_item *item = &report->items[i];
+        terminal_print(&terminal, TONE_PLAIN, "pending %s", item->file);
+    }
     report_summary(report, &out);
     terminal_print(&terminal, TONE_BOLD, "%s", text_string(&out));
 }
@@ -94,7 +133,7 @@ static void cancel_run(void *control) {
 static bool execute(const struct options *options, const struct run_request *request, struct arena *arena,
                     struct run_report *ret_report, struct error *err) {
     struct migration_set set;
-    if (!shell_need_database(options, err) || !directory_read(options->migrations, arena, &set, err))
+    if (!shell_begin(options, arena, &set, err))
         return false;
     shutdown_block();
     struct run_control *control = run_control_new();
@@ -103,7 +142,7 @@ static bool execute(const struct options *options, const struct run_request *req
     struct shutdown_steps steps = {.context = control, .stop = stop_run, .cancel = cancel_run};
     bool done = shutdown_watch(&steps, &shutdown, err);
     if (done) {
-        struct shell shell = {.terminal = terminal_open(stderr, options->color)};
+        struct shell shell = {.terminal = terminal_open(stderr, options->color), .arena = arena};
         struct run_observer observer = {.event = show_event, .context = &shell};
         done = run_execute(database, &set, request, &observer, control, arena, ret_report, err);
         terminal_clear(&shell.terminal);

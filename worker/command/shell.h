@@ -2,6 +2,7 @@
 // anything half done.
 #pragma once
 #include "options.h"
+#include "source/directory.h"
 #include <stdint.h>
 
 struct shell_run {
@@ -11,5 +12,6 @@ struct shell_run {
 };
 // Returns the exit code.
 int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena);
-// DATABASE_URL must be set. Errors: ERROR_CONFIGURATION.
-bool shell_need_database(const struct options *options, struct error *err);
+// What every command about a database begins with: DATABASE_URL must be set, and the files are read. An empty folder is said on stderr: it
+// may well be the wrong one. Errors: ERROR_CONFIGURATION and those of source/directory.h.
+bool shell_begin(const struct options *options, struct arena *arena, struct migration_set *ret_set, struct error *err);

@@ -33,24 +33,40 @@ static int width_of(const struct status_item *items, size_t count) {
     return width < 80 ? (int)width : 80;
 }
 
+// "6 applied, 1 pending", and what is neither only where there is any.
+static void print_totals(struct terminal *terminal, const struct status_item *items, size_t count) {
+    static const char *const states[] = {"applied", "pending", "partial", "changed", "missing", "out_of_order"};
+    cleanup_text struct text out = TEXT(512);
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        size_t number = 0;
+        for (size_t j = 0; j < count; j++)
+            number += strcmp(items[j].state, states[i]) == 0;
+        if (i < 2 || number > 0)
+            text_printf(&out, "%s%zu %s", i ? ", " : "", number, states[i]);
+    }
+    terminal_print(terminal, TONE_BOLD, "%s", text_string(&out));
+}
+
 static void print_table(const struct options *options, const struct status_item *items, size_t count) {
     struct terminal terminal = terminal_open(stdout, options->color);
     int width = width_of(items, count);
-    size_t applied = 0, pending = 0;
-    terminal_print(&terminal, TONE_BOLD, "%-12s %-*s %s", "state", width, "file", "applied at");
+    if (count > 0)
+        terminal_print(&terminal, TONE_BOLD, "%-12s %-*s applied at", "state", width, "file");
     for (size_t i = 0; i < count; i++) {
-        applied += items[i].applied_at != NULL;
-        pending += strcmp(items[i].state, "pending") == 0;
-        terminal_print(&terminal, tone_of(items[i].state), "%-12s %-*s %s", items[i].state, width,
-                       items[i].file ? items[i].file : items[i].name, items[i].applied_at ? items[i].applied_at : "");
+        const char *file = items[i].file ? items[i].file : items[i].name;
+        if (items[i].applied_at)
+            terminal_print(&terminal, tone_of(items[i].state), "%-12s %-*s %s", items[i].state, width, file,
+                           items[i].applied_at);
+        else
+            terminal_print(&terminal, tone_of(items[i].state), "%-12s %s", items[i].state, file);
     }
-    terminal_print(&terminal, TONE_BOLD, "%zu applied, %zu pending", applied, pending);
+    print_totals(&terminal, items, count);
 }
 
 int command_status(const struct options *options, struct arena *arena) {
     struct error err = {0};
     struct migration_set set;
-    if (!shell_need_database(options, &err) || !directory_read(options->migrations, arena, &set, &err))
+    if (!shell_begin(options, arena, &set, &err))
         return report_failure(options, &err);
     struct run_database *database = run_database_new(options->database_url);
     struct status_item *items = NULL;

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR = 24, LINE = 2048 };
+enum { BAR_WIDE = 24, BAR_NARROW = 8, WIDE = 60, LINE = 2048 };
 
 static const char *const tone_sequence[] = {
     [TONE_PLAIN] = "",        [TONE_GOOD] = "\033[32m", [TONE_BAD] = "\033[31m",
@@ -52,19 +52,45 @@ static size_t columns_of(const struct terminal *terminal) {
     return 80;
 }
 
+// `taken` columns of the line are drawn already.
+static void draw_rest(struct terminal *terminal, size_t taken, const char *string) {
+    char safe[LINE];
+    size_t columns = columns_of(terminal),
+           room = columns > taken + 1 ? columns - taken - 1 : 0; // never the last column
+    text_copy(safe, room + 1 < sizeof(safe) ? room + 1 : sizeof(safe), view_of(string));
+    (void)fputs(safe, terminal->stream);
+}
+
+void terminal_draw(struct terminal *terminal, enum tone tone, const char *format, ...) {
+    char raw[LINE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(raw, sizeof(raw), format, arguments);
+    va_end(arguments);
+    if (!terminal->live || length < 0)
+        return;
+    bool colored = terminal->color && tone != TONE_PLAIN;
+    (void)fprintf(terminal->stream, "\r\033[K%s", colored ? tone_sequence[tone] : "");
+    draw_rest(terminal, 0, raw);
+    (void)fputs(colored ? "\033[0m" : "", terminal->stream);
+    (void)fflush(terminal->stream);
+    terminal->drawn = true;
+}
+
 void terminal_progress(struct terminal *terminal, size_t done, size_t total, const char *label) {
     if (!terminal->live || total == 0)
         return;
-    char bar[BAR + 1], safe[256];
-    size_t filled = done >= total ? BAR : done * BAR / total;
-    memset(bar, '.', BAR);
+    char bar[BAR_WIDE + 1];
+    size_t width = columns_of(terminal) >= WIDE ? BAR_WIDE : BAR_NARROW;
+    size_t filled = done >= total ? width : done * width / total;
+    memset(bar, '.', width);
     memset(bar, '#', filled);
-    bar[BAR] = '\0';
-    size_t room = columns_of(terminal), taken = BAR + 24; // brackets, numbers and spaces
-    text_copy(safe, sizeof(safe), view_of(label));
-    int shown = room > taken ? (int)(room - taken) : 0;
-    (void)fprintf(terminal->stream, "\r\033[K%s[%s]%s %zu/%zu %.*s", terminal->color ? tone_sequence[TONE_GOOD] : "",
-                  bar, terminal->color ? "\033[0m" : "", done, total, shown, safe);
+    bar[width] = '\0';
+    int numbers =
+        fprintf(terminal->stream, "\r\033[K%s[%s]%s %zu/%zu ", terminal->color ? tone_sequence[TONE_GOOD] : "", bar,
+                terminal->color ? "\033[0m" : "", done, total);
+    size_t escapes = strlen("\r\033[K") + (terminal->color ? strlen(tone_sequence[TONE_GOOD]) + strlen("\033[0m") : 0);
+    draw_rest(terminal, numbers > 0 ? (size_t)numbers - escapes : 0, label);
     (void)fflush(terminal->stream);
     terminal->drawn = true;
 }

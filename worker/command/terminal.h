@@ -9,14 +9,17 @@ enum tone { TONE_PLAIN, TONE_GOOD, TONE_BAD, TONE_WARN, TONE_DIM, TONE_BOLD };
 struct terminal {
     FILE *stream;
     bool color; // escape sequences for colours
-    bool live;  // the progress line may be drawn
-    bool drawn; // a progress line is on the screen
+    bool live;  // a line may be drawn that is drawn again in place
+    bool drawn; // one is on the screen
 };
 
 // `choice`: auto (a terminal, NO_COLOR unset, TERM not "dumb"), always, never.
 struct terminal terminal_open(FILE *stream, const char *choice);
-// One line. It takes the place of the progress line, if one is drawn.
+// One line that stays. It takes the place of the one that is drawn.
 void terminal_print(struct terminal *terminal, enum tone tone, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// Draws a line, cut to the terminal's width; without `live` nothing.
+void terminal_draw(struct terminal *terminal, enum tone tone, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // Draws `[#####.....] done/total label`; without `live` nothing.
 void terminal_progress(struct terminal *terminal, size_t done, size_t total, const char *label);
