@@ -4,7 +4,6 @@
 #include "base/version.h"
 #include "command/command.h"
 #include "command/report.h"
-#include "command/terminal.h"
 #include "options.h"
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +48,7 @@ static int print_overview(FILE *stream, int code) {
                       "happens.\n\nusage: pawl COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         text_printf(&out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    text_append(&out, "  help       this text; `help COMMAND`, `help options`, `help errors` for more\n"
+    text_append(&out, "  help       this text; `help COMMAND`, `help options`, `help errors`, `help CODE` for more\n"
                       "  version    the version of this binary\n\n"
                       "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
     print(stream, &out);
@@ -65,6 +64,13 @@ static int print_command(const struct command *command) {
     return 0;
 }
 
+static enum error_code find_error(const char *name) {
+    enum error_code code = ERROR_NONE + 1;
+    while (code < ERROR_COUNT && strcmp(error_name(code), name) != 0)
+        code++;
+    return code;
+}
+
 static int print_help(const char *topic) {
     if (!topic)
         return print_overview(stdout, 0);
@@ -76,12 +82,21 @@ static int print_help(const char *topic) {
         options_table(&out);
     } else if (strcmp(topic, "errors") == 0) {
         report_error_table(&out);
+    } else if (find_error(topic) < ERROR_COUNT) {
+        report_error_help(find_error(topic), &out);
     } else {
         (void)fprintf(stderr, "pawl: there is no help on '%s'\n", topic);
         return print_overview(stderr, 2);
     }
     print(stdout, &out);
     return 0;
+}
+
+static bool wants_json(char *const arguments[]) {
+    for (size_t i = 0; arguments[i] && strcmp(arguments[i], "--") != 0; i++)
+        if (strcmp(arguments[i], "--json") == 0)
+            return true;
+    return false;
 }
 
 static int run_command(const struct command *command, char *const arguments[]) {
@@ -92,12 +107,12 @@ static int run_command(const struct command *command, char *const arguments[]) {
     if (fine && options.help)
         return print_command(command);
     if (fine && (options.operand_count < command->operands_least || options.operand_count > command->operands_most))
-        fine = error_set(&err, ERROR_USAGE, "usage: pawl %s [OPTION...]%s", command->name, command->operands);
+        fine =
+            error_set(&err, ERROR_USAGE, "%s takes %s, not %zu", command->name,
+                      command->operands_most == 0 ? "no argument" : "one argument (quote it)", options.operand_count);
     if (fine)
         return command->run(&options, arena);
-    struct terminal terminal = terminal_open(stderr, "auto");
-    report_failure_text(&terminal, &err);
-    return error_exit_code(err.code);
+    return report_failure(&(struct options){.json = wants_json(arguments), .color = "auto"}, &err);
 }
 
 int main(int argc, char *argv[]) {

@@ -24,7 +24,7 @@ static const struct option table[] = {
 #include "options.def"
 #undef X
 };
-enum { ROWS = sizeof(table) / sizeof(table[0]) };
+enum { ROWS = sizeof(table) / sizeof(table[0]), HELP_COLUMN = 28, HELP_WIDTH = 80 };
 
 static const struct {
     unsigned command;
@@ -32,6 +32,13 @@ static const struct {
 } command_names[] = {
     {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"}, {STATUS, "status"}, {NEW, "new"},
 };
+
+static const char *name_of(unsigned command) {
+    for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
+        if (command_names[i].command == command)
+            return command_names[i].name;
+    return "";
+}
 
 static void *member(struct options *options, const struct option *row) {
     return (char *)options + row->offset;
@@ -108,8 +115,13 @@ static bool set_value(const struct option *row, const char *origin, const char *
         return true;
     char shown[65];
     text_copy(shown, sizeof(shown), view_of(value));
-    return error_set(err, code, "%s is '%s', but must be %s%s", origin, shown,
-                     row->kind == KIND_LIST ? "a comma-separated list without empty entries" : "one of ",
+    static const char *const wanted[] = {
+        [KIND_LIST] = "a comma-separated list without empty entries",
+        [KIND_NUMBER] = "a number within ",
+        [KIND_DURATION] = "a time (200ms, 5s, 10min) within ",
+        [KIND_CHOICE] = "one of ",
+    };
+    return error_set(err, code, "%s is '%s', but must be %s%s", origin, shown, wanted[row->kind],
                      row->kind == KIND_LIST ? "" : row->argument);
 }
 
@@ -143,7 +155,7 @@ static size_t take_flag(unsigned command, char *const arguments[], struct arena 
     char shown[65];
     text_copy(shown, sizeof(shown), (struct view){argument, length});
     if (!row) {
-        error_set(err, ERROR_USAGE, "there is no option %s here", shown);
+        error_set(err, ERROR_USAGE, "%s has no option %s", name_of(command), shown);
         return 0;
     }
     const char *inline_value = argument[length] == '=' ? argument + length + 1 : NULL;
@@ -208,25 +220,49 @@ static void flag_column(const struct option *row, struct text *out) {
         text_printf(out, " %s", row->argument);
 }
 
+// Words from column HELP_COLUMN on, in lines of at most HELP_WIDTH; the first line stands behind `out` as it is.
+static void append_wrapped(struct text *out, size_t column, const char *words) {
+    while (*words) {
+        size_t length = strcspn(words, " ");
+        if (column > HELP_COLUMN && column + 1 + length > HELP_WIDTH) {
+            text_printf(out, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        } else if (column > HELP_COLUMN) {
+            text_append_char(out, ' ');
+            column++;
+        }
+        text_append_view(out, (struct view){words, length});
+        column += length;
+        words += length + strspn(words + length, " ");
+    }
+    text_append(out, "\n");
+}
+
+static void append_help(struct text *out, const char *left, const char *words) {
+    text_printf(out, "  %-*s", HELP_COLUMN - 2, left);
+    if (strlen(left) + 3 > HELP_COLUMN)
+        text_printf(out, "\n%*s", HELP_COLUMN, "");
+    append_wrapped(out, HELP_COLUMN, words);
+}
+
 void options_help(unsigned command, struct text *out) {
     for (size_t i = 0; i < ROWS; i++) {
         const struct option *row = &table[i];
         if (!(row->commands & command))
             continue;
-        struct text left = TEXT(128);
+        cleanup_text struct text left = TEXT(128), words = TEXT(1024);
         if (row->flag)
             flag_column(row, &left);
         else
             text_printf(&left, "%s=%s", row->variable, row->argument);
-        text_printf(out, "  %-34s %s", text_string(&left), row->help);
+        text_append(&words, row->help);
         if (row->fallback)
-            text_printf(out, " (default %s)", row->fallback);
+            text_printf(&words, " (default: %s)", row->fallback);
         if (row->flag && row->variable)
-            text_printf(out, " [%s]", row->variable);
-        text_append(out, "\n");
-        text_done(&left);
+            text_printf(&words, " [%s]", row->variable);
+        append_help(out, text_string(&left), text_string(&words));
     }
-    text_printf(out, "  %-34s %s\n", "-h, --help", "this text");
+    append_help(out, "-h, --help", "this text");
 }
 
 // A `|` inside a Markdown table's cell ends the cell.
