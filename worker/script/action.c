@@ -1,5 +1,6 @@
 // From the parse tree to actions.
 #include "script/action.h"
+#include "script/column.h"
 #include <string.h>
 
 static const struct {
@@ -65,76 +66,6 @@ static const char *range_of(struct reading *reading, struct node object, const c
 
 // ---- columns and constraints -----------------------------------------------------------------------------------------
 
-// Functions of one value per statement or per arguments; all others are taken for volatile, which rewrites the table.
-static bool is_stable(const char *function) {
-    static const char *const names[] = {"now",
-                                        "transaction_timestamp",
-                                        "statement_timestamp",
-                                        "timezone",
-                                        "date_trunc",
-                                        "to_timestamp",
-                                        "make_date",
-                                        "make_interval",
-                                        "make_timestamptz",
-                                        "jsonb_build_object",
-                                        "jsonb_build_array",
-                                        "json_build_object",
-                                        "json_build_array",
-                                        "to_jsonb",
-                                        "lower",
-                                        "upper",
-                                        "md5",
-                                        "concat",
-                                        "current_setting",
-                                        "txid_current",
-                                        "pg_current_xact_id",
-                                        "array_fill",
-                                        "decode",
-                                        "encode",
-                                        "int4range",
-                                        "tstzrange"};
-    if (function != NULL && strncmp(function, "pg_catalog.", 11) == 0)
-        function += 11;
-    for (size_t i = 0; function != NULL && i < sizeof names / sizeof *names; i++)
-        if (strcmp(function, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool is_volatile(struct reading *reading, struct node expression) {
-    struct node call = {NULL};
-    while ((call = tree_find(expression, "FuncCall", call)).at != NULL)
-        if (!is_stable(tree_name(tree_get(call, "funcname"), reading->arena, 0)))
-            return true;
-    return tree_find(expression, "NextValueExpr", call).at != NULL;
-}
-
-static bool is_serial(const char *type) {
-    static const char *const names[] = {"serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"};
-    for (size_t i = 0; type != NULL && i < sizeof names / sizeof *names; i++)
-        if (strcmp(type, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static unsigned column_facts(struct reading *reading, struct node column, const char *type) {
-    unsigned facts = is_serial(type) ? FACT_SERIAL | FACT_NOT_NULL : 0;
-    if (tree_first(tree_get(tree_get(column, "typeName"), "typmods")).at != NULL)
-        facts |= FACT_LIMITED;
-    for (struct node item = tree_first(tree_get(column, "constraints")); item.at; item = tree_next(item)) {
-        struct node constraint = tree_as(item, "Constraint"), kind = tree_get(constraint, "contype");
-        if (tree_is(kind, "CONSTR_NOTNULL") || tree_is(kind, "CONSTR_PRIMARY"))
-            facts |= FACT_NOT_NULL;
-        else if (tree_is(kind, "CONSTR_GENERATED"))
-            facts |= FACT_GENERATED;
-        else if (tree_is(kind, "CONSTR_IDENTITY"))
-            facts |= FACT_IDENTITY | FACT_NOT_NULL;
-        else if (tree_is(kind, "CONSTR_DEFAULT"))
-            facts |= FACT_DEFAULT | (is_volatile(reading, tree_get(constraint, "raw_expr")) ? FACT_VOLATILE : 0);
-    }
-    return facts;
-}
-
 // A constraint on `relation`; `fresh` when the rows that it governs are only now being made, so that there is nothing to verify.
 static void read_constraint(struct reading *reading, struct node constraint, const char *relation, bool fresh) {
     struct node kind = tree_get(constraint, "contype");
@@ -162,7 +93,7 @@ static void read_constraint(struct reading *reading, struct node constraint, con
 
 static void read_column(struct reading *reading, struct node column, enum action_kind kind, const char *relation) {
     const char *type = tree_type_name(tree_get(column, "typeName"), reading->arena);
-    unsigned facts = column_facts(reading, column, type);
+    unsigned facts = column_facts(column, type, reading->arena);
     if (kind == ACTION_ADD_COLUMN && (facts & (FACT_VOLATILE | FACT_GENERATED | FACT_IDENTITY | FACT_SERIAL)))
         kind = ACTION_ADD_COLUMN_COMPUTED;
     struct action *action = add(reading, kind, relation);

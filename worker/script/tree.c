@@ -1,111 +1,17 @@
 // The reader of libpg_query's JSON.
 #include "script/tree.h"
+#include "script/words.h"
 #include <string.h>
 
 // Words that cannot name a table without quotes: reserved, or reserved except as a function or type (PostgreSQL appendix C, 15 to 18).
-static const char *const RESERVED[] = {
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "similar",
-    "some",
-    "symmetric",
-    "system_user",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-};
+static const char RESERVED[] =
+    " all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation "
+    "column concurrently constraint create cross current_catalog current_date current_role current_schema "
+    "current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for "
+    "foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral "
+    "leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer "
+    "overlaps placing primary references returning right select session_user similar some symmetric system_user "
+    "table tablesample then to trailing true union unique user using variadic verbose when where window with ";
 
 // Behind a string's closing quote; `at` is at the opening one.
 static const char *string_end(const char *at) {
@@ -246,10 +152,7 @@ static bool needs_quotes(const char *name) {
     for (const char *at = name; *at != '\0'; at++)
         if (!((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '_'))
             return true;
-    for (size_t i = 0; i < sizeof RESERVED / sizeof *RESERVED; i++)
-        if (strcmp(name, RESERVED[i]) == 0)
-            return true;
-    return false;
+    return words_hold(RESERVED, name);
 }
 
 const char *tree_identifier(const char *name, struct arena *arena) {

@@ -55,6 +55,14 @@ bool words_commit(const char *body) {
     return false;
 }
 
+bool words_hold(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = list; length > 0 && (at = strstr(at, word)) != NULL; at++)
+        if (at > list && at[-1] == ' ' && at[length] == ' ')
+            return true;
+    return false;
+}
+
 // The first words of a statement in lower case, with one space before and behind each; comments and punctuation are left out.
 static void first_words(struct view text, char *words, size_t size) {
     size_t length = 0;

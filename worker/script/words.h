@@ -1,5 +1,5 @@
 // What words alone tell, where PostgreSQL's parser does not help: inside a PL/pgSQL body, and in a statement that it cannot read.
-// Heuristics both; what they miss the server refuses. Pure.
+// Heuristics both; what they miss the server refuses. And what a list of words is. Pure.
 #pragma once
 #include "script/statement.h"
 
@@ -10,3 +10,5 @@ bool words_commit(const char *body);
 // For what the parser could not read, by its first words: sets kind to NON_TRANSACTIONAL or leaves it; false and ERROR_SOURCE_INVALID for
 // transaction control, which must not go unnoticed.
 bool words_guess(const char *file, struct statement *statement, struct error *err);
+// Whether `word` is one of `list`: words with a space before and behind each.
+bool words_hold(const char *list, const char *word);
