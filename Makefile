@@ -54,6 +54,8 @@ E2E_TESTS := $(wildcard tests/e2e/*.t)
 HOUSE_TESTS := $(wildcard tests/house/*.t)
 INFRA_TESTS := $(wildcard tests/infra/*.t)
 LOCALCLOUD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/localcloud/*.c))
+PROXY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fault/*.c))
+FAULT_TESTS := $(wildcard tests/fault/*.t)
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(filter-out tests/fuzz/standalone.c,$(wildcard tests/fuzz/*.c)))
 
 .PHONY: all
@@ -65,6 +67,8 @@ $(BUILD)/pawl: $(BUILD)/worker/main.o $(ROOM_OBJECTS)
 	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/localcloud: $(LOCALCLOUD_OBJECTS) $(BUILD)/libworker.a
 	@$(CC) $(LDFLAGS) $^ -l:libevent_extra.a $(LDLIBS) -o $@
+$(BUILD)/proxy: $(PROXY_OBJECTS) $(BUILD)/libworker.a
+	@$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/libtests.a: $(TEST_HELPER_OBJECTS)
 	@rm -f $@ && ar rcs $@ $^
 $(BUILD)/tests/%_test: $(BUILD)/tests/%_test.o $(BUILD)/libtests.a $(BUILD)/libworker.a
@@ -94,12 +98,16 @@ FORCE:
 .PHONY: deps build-tests test test-unit fuzz build-fuzzers
 deps: ## install what building and testing need (Debian packages; sudo when not root)
 	@tests/deps
-build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
+build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(BUILD)/proxy $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
 test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
 	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
-	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS)
+	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS) $(FAULT_TESTS)
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
+.PHONY: fault
+fault: deps ## cut the network and kill the process at every message of a run (make test: at a sample of them)
+	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/pawl $(BUILD)/proxy
+	@BUILD=$(BUILD) PAWL_FAULT_POINTS=all JOBS=1 tests/run $(FAULT_TESTS)
 
 # ---- to see it ---------------------------------------------------------------------------------------------------------
 .PHONY: demo run
