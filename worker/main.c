@@ -28,6 +28,17 @@ static const struct command {
      "Lists every migration of the ledger and of the folder with its state.", 0, 0},
     {"new", COMMAND_NEW, command_new, " NAME", "make the next migration file",
      "Creates the next file in the folder: numbered like its neighbours, or by the time when they are.", 1, 1},
+    {"publish", COMMAND_PUBLISH, command_publish, "", "send a request to the worker; with --wait follow it to its end",
+     "Publishes one message and prints its id. With --wait the worker at --url is asked until the run has ended or "
+     "the\n"
+     "time is over; then the exit code says what came of it. Appends to $GITHUB_STEP_SUMMARY when that is set.",
+     0, 0},
+    {"replay", COMMAND_REPLAY, command_replay, "",
+     "show what is parked in a dead-letter subscription, and send it back",
+     "Lists the parked messages; those chosen are published to --topic again and only then acknowledged, the others "
+     "are\n"
+     "given back. May be interrupted and run again at any point: what applied already is not applied twice.",
+     0, 0},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -3,7 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { KIND_TEXT, KIND_LIST, KIND_NUMBER, KIND_DURATION, KIND_CHOICE, KIND_SWITCH, KIND_SECRET };
+enum option_kind {
+    KIND_TEXT,
+    KIND_LIST,
+    KIND_NUMBER,
+    KIND_DURATION,
+    KIND_CHOICE,
+    KIND_SWITCH,
+    KIND_SECRET,
+    KIND_MANY,
+    KIND_OPTIONAL,
+};
 
 struct option {
     enum option_kind kind;
@@ -18,6 +28,8 @@ struct option {
 #define PLAN COMMAND_PLAN
 #define STATUS COMMAND_STATUS
 #define NEW COMMAND_NEW
+#define PUBLISH COMMAND_PUBLISH
+#define REPLAY COMMAND_REPLAY
 static const struct option table[] = {
 #define X(kind, name, flag, variable, fallback, commands, argument, help)                                              \
     {KIND_##kind, flag, variable, fallback, commands, argument, help, offsetof(struct options, name)},
@@ -30,7 +42,8 @@ static const struct {
     unsigned command;
     const char *name;
 } command_names[] = {
-    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"}, {STATUS, "status"}, {NEW, "new"},
+    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},     {STATUS, "status"},
+    {NEW, "new"},     {PUBLISH, "publish"}, {REPLAY, "replay"},
 };
 
 static const char *name_of(unsigned command) {
@@ -59,6 +72,17 @@ static bool split_list(const char *value, struct arena *arena, const char *const
     }
     *ret_list = list;
     return true;
+}
+
+static const char *const *one_more(const char *const *list, const char *value, struct arena *arena) {
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    const char **longer = arena_array(arena, count + 2, sizeof(*longer));
+    for (size_t i = 0; i < count; i++)
+        longer[i] = list[i];
+    longer[count] = value;
+    return longer;
 }
 
 // "MIN..MAX", both read by the same reader as the value.
@@ -99,8 +123,14 @@ static bool set_value(const struct option *row, const char *origin, const char *
     case KIND_LIST:
         fine = split_list(value, arena, (const char *const **)member(options, row));
         break;
+    case KIND_MANY: {
+        const char *const **list = member(options, row);
+        *list = one_more(*list, value, arena);
+        break;
+    }
     case KIND_NUMBER:
     case KIND_DURATION:
+    case KIND_OPTIONAL:
         fine = in_range(row->kind, view_of(value), row->argument, (uint64_t *)member(options, row));
         break;
     case KIND_CHOICE:
@@ -130,7 +160,8 @@ static bool set_defaults(unsigned command, struct arena *arena, struct options *
         const struct option *row = &table[i];
         if (!(row->commands & command))
             continue;
-        if (row->fallback && !set_value(row, row->flag, row->fallback, arena, options, ERROR_INTERNAL, err))
+        if (row->fallback && row->kind != KIND_OPTIONAL &&
+            !set_value(row, row->flag, row->fallback, arena, options, ERROR_INTERNAL, err))
             return false;
         const char *value = row->variable ? getenv(row->variable) : NULL;
         if (value && *value && !set_value(row, row->variable, value, arena, options, ERROR_CONFIGURATION, err))
@@ -165,6 +196,10 @@ static size_t take_flag(unsigned command, char *const arguments[], struct arena 
             return 0;
         }
         return set_value(row, row->flag, "", arena, options, ERROR_USAGE, err) ? 1 : 0;
+    }
+    if (row->kind == KIND_OPTIONAL) {
+        const char *value = inline_value ? inline_value : row->fallback;
+        return set_value(row, row->flag, value, arena, options, ERROR_USAGE, err) ? 1 : 0;
     }
     const char *value = inline_value ? inline_value : arguments[1];
     if (!value || (!inline_value && value[0] == '-' && value[1] == '-')) {
@@ -217,7 +252,7 @@ static void flag_column(const struct option *row, struct text *out) {
     if (row->flag)
         text_append(out, row->flag);
     if (row->flag && row->argument)
-        text_printf(out, " %s", row->argument);
+        text_printf(out, row->kind == KIND_OPTIONAL ? "[=%s]" : " %s", row->argument);
 }
 
 // Words from column HELP_COLUMN on, in lines of at most HELP_WIDTH; the first line stands behind `out` as it is.
@@ -312,6 +347,7 @@ static void describe_value(const struct option *row, const struct options *optio
         text_append(out, *(const char *const *)value);
         break;
     case KIND_LIST:
+    case KIND_MANY:
         for (const char *const *item = *(const char *const *const *)value; *item; item++)
             text_printf(out, "%s%s", item == *(const char *const *const *)value ? "" : ",", *item);
         break;
@@ -319,6 +355,7 @@ static void describe_value(const struct option *row, const struct options *optio
         text_printf(out, "%llu", (unsigned long long)*(const uint64_t *)value);
         break;
     case KIND_DURATION:
+    case KIND_OPTIONAL:
         text_printf(out, "%llums", (unsigned long long)*(const uint64_t *)value);
         break;
     case KIND_SWITCH:
@@ -333,6 +370,8 @@ static bool is_set(const struct option *row, const struct options *options) {
     case KIND_NUMBER:
     case KIND_DURATION:
         return true;
+    case KIND_OPTIONAL:
+        return *(const uint64_t *)value > 0;
     case KIND_SWITCH:
         return *(const bool *)value;
     default:

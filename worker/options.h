@@ -11,11 +11,13 @@ enum {
     COMMAND_PLAN = 1 << 2,
     COMMAND_STATUS = 1 << 3,
     COMMAND_NEW = 1 << 4,
+    COMMAND_PUBLISH = 1 << 5,
+    COMMAND_REPLAY = 1 << 6,
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;
-typedef const char *const *option_LIST;          // NULL-terminated; NULL when unset
-typedef uint64_t option_NUMBER, option_DURATION; // durations in milliseconds
+typedef const char *const *option_LIST, *const *option_MANY;      // NULL-terminated; NULL when unset
+typedef uint64_t option_NUMBER, option_DURATION, option_OPTIONAL; // durations in milliseconds; 0 when unset
 typedef bool option_SWITCH;
 
 struct options {

@@ -8,3 +8,5 @@ int command_migrate(const struct options *options, struct arena *arena);
 int command_plan(const struct options *options, struct arena *arena);
 int command_status(const struct options *options, struct arena *arena);
 int command_new(const struct options *options, struct arena *arena);
+int command_publish(const struct options *options, struct arena *arena);
+int command_replay(const struct options *options, struct arena *arena);

@@ -99,6 +99,32 @@ static void help_needs_nothing_else_to_be_right(void **state) {
     assert_true(options.help);
 }
 
+static void a_flag_of_many_adds_each_time(void **state) {
+    struct options options;
+    struct error err = {0};
+    assert_true(read_words(state, COMMAND_PUBLISH, "--attribute a=1 --json --attribute=b=2,3", &options, &err));
+    assert_string_equal(options.attributes[0], "a=1");
+    assert_string_equal(options.attributes[1], "b=2,3");
+    assert_null(options.attributes[2]);
+    assert_true(read_words(state, COMMAND_PUBLISH, "", &options, &err));
+    assert_null(options.attributes);
+}
+
+static void an_optional_duration_has_its_default_only_when_the_flag_is_there(void **state) {
+    struct options options;
+    struct error err = {0};
+    assert_true(read_words(state, COMMAND_PUBLISH, "", &options, &err));
+    assert_int_equal(options.wait, 0);
+    assert_true(read_words(state, COMMAND_PUBLISH, "--wait --json", &options, &err));
+    assert_int_equal(options.wait, 600000);
+    assert_true(options.json);
+    assert_true(read_words(state, COMMAND_PUBLISH, "--wait=90", &options, &err));
+    assert_int_equal(options.wait, 90000);
+    refuses(state, COMMAND_PUBLISH, "--wait=", ERROR_USAGE, "--wait");
+    refuses(state, COMMAND_PUBLISH, "--wait=soon", ERROR_USAGE, "--wait");
+    refuses(state, COMMAND_PUBLISH, "--wait=0", ERROR_USAGE, "--wait");
+}
+
 static void what_is_wrong_is_named(void **state) {
     refuses(state, COMMAND_SERVE, "--nonsense", ERROR_USAGE, "--nonsense");
     refuses(state, COMMAND_SERVE, "--port", ERROR_USAGE, "--port");
@@ -152,6 +178,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(lists_are_cut_at_commas_and_trimmed, fresh, done),
         cmocka_unit_test_setup_teardown(operands_are_what_is_left, fresh, done),
         cmocka_unit_test_setup_teardown(help_needs_nothing_else_to_be_right, fresh, done),
+        cmocka_unit_test_setup_teardown(a_flag_of_many_adds_each_time, fresh, done),
+        cmocka_unit_test_setup_teardown(an_optional_duration_has_its_default_only_when_the_flag_is_there, fresh, done),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_named, fresh, done),
         cmocka_unit_test_setup_teardown(the_database_has_no_flag_and_is_never_shown, fresh, done),
         cmocka_unit_test_setup_teardown(help_and_table_hold_every_row, fresh, done),
