@@ -3,7 +3,7 @@
 // served while the server is away (until 24 h after they were fetched), then ERROR_KEYS_UNAVAILABLE. Thread-safe; a cached kid
 // never waits for somebody else's fetch. Starts no thread: the one request that notices the expiry fetches.
 #pragma once
-#include "auth/token.h"
+#include "auth/jws.h"
 
 #define KEYS_URL_GOOGLE "https://www.googleapis.com/oauth2/v3/certs"
 #define KEYS_COOLDOWN_MS 30000

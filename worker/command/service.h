@@ -1,6 +1,7 @@
 // What lives as long as `pawl serve`: configuration checked once, the issuer's keys, the database, the HTTP server and the way down.
 #pragma once
 #include "auth/keys.h"
+#include "auth/token.h"
 #include "base/log.h"
 #include "command/gate.h"
 #include "command/metrics.h"
