@@ -16,12 +16,14 @@ bool recover_keeps_text(const struct statement *statement) {
 
 // ---- indexes -----------------------------------------------------------------------------------------------------------
 
-// The indexes that a CREATE INDEX CONCURRENTLY made: $1 its table, $2 its name, or NULL and $3 the names that were there before.
+// The indexes that a CREATE INDEX CONCURRENTLY made: $1 its table, $2 its name (with the schema where the table was written with one), or
+// NULL and $3 the names that were there before.
 #define MADE                                                                                                           \
     " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"                                   \
-    " WHERE i.indrelid = pg_catalog.to_regclass($1)"                                                                   \
-    " AND CASE WHEN $2::text IS NULL THEN c.relname <> ALL ($3::text[]) ELSE pg_catalog.quote_ident(c.relname) = $2 "  \
-    "END"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indrelid = pg_catalog.to_regclass($1)"          \
+    " AND CASE WHEN $2::text IS NULL THEN c.relname <> ALL ($3::text[]) ELSE $2 IN "                                   \
+    "(pg_catalog.quote_ident(c.relname),"                                                                              \
+    "  pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)) END"
 #define DROP_IT "'DROP INDEX CONCURRENTLY ' || c.oid::pg_catalog.regclass::text"
 static const char made_sql[] = "SELECT " DROP_IT ", i.indisvalid" MADE " ORDER BY i.indisvalid";
 static const char before_sql[] =

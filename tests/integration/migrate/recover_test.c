@@ -156,6 +156,20 @@ static void an_index_that_is_there_already_is_refused_and_left_alone(void **stat
     assert_string_equal(indexes(world), "ti");
 }
 
+static void a_table_written_with_its_schema_is_no_other_case(void **state) {
+    struct world *world = *state;
+    static const char create[] = "CREATE INDEX CONCURRENTLY ti ON public.t (x)";
+    crash(world, create, create, 1, NULL);
+    leave_invalid(world, create);
+    world_must_run(world, "r");
+    assert_string_equal(indexes(world), "ti");
+    database_do(&world->database, invalidate);
+    world_file(world, "3_n.sql", "CREATE INDEX CONCURRENTLY IF NOT EXISTS ti ON \"public\".t (x);");
+    world_must_run(world, "r2");
+    assert_string_equal(indexes(world), "ti");
+    world_is_quiet(world);
+}
+
 static void names_mean_what_the_files_search_path_says(void **state) {
     struct world *world = *state;
     database_do(&world->database, "CREATE SCHEMA s CREATE TABLE t (x int)");
@@ -323,6 +337,7 @@ int main(void) {
         TEST(an_invalid_index_is_dropped_and_built_again),
         TEST(a_valid_index_counts_as_done),
         TEST(if_not_exists_does_not_keep_an_invalid_index),
+        TEST(a_table_written_with_its_schema_is_no_other_case),
         TEST(if_not_exists_is_not_fooled_by_somebody_elses_invalid_index),
         TEST(an_index_without_a_name_is_found_by_what_was_not_there_before),
         TEST(a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left),
