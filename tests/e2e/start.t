@@ -5,6 +5,8 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use IO::Select;
+use IO::Socket::INET;
 use Test::More;
 use IO::Socket::INET;
 use Pawl::LocalCloud;
@@ -67,6 +69,7 @@ subtest 'the database away: alive, not ready, deliveries are told to come again'
     my $ready = $worker->request(GET => '/ready');
     is($ready->{status}, 503, 'not ready');
     is($ready->{json}{error}, 'DATABASE_UNAVAILABLE', 'and why');
+    wait_until { 2 <= grep { $_->{line} =~ /cannot connect to the database/ } $worker->logs } what => 'the log to say it twice: at start, and for who asked';
     my $push = $worker->request(POST => '/', token => $cloud->token(claims => {aud => $worker->audience, email => $worker->account}),
         body => {message => {messageId => '1', publishTime => '2026-01-01T00:00:00Z', data => ''}, subscription => 'projects/p/subscriptions/s'});
     is($push->{status}, 503, 'a push: 503');
@@ -103,6 +106,19 @@ subtest 'keys that were rotated are fetched when the first token of the new one 
     $cloud->rotate_keys; # the next key was published already: only the one after it is new
     is($push->(), 200, 'a key that was never seen');
     is($cloud->key_fetches, $before + 1, 'after one fetch');
+    is($worker->stop, 0, 'exit code 0');
+};
+
+subtest 'a database that never answers: one question waits for it, the others do not' => sub {
+    my $hole = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "cannot listen: $!";
+    my $url = 'postgresql://u@127.0.0.1:' . $hole->sockport . '/x?connect_timeout=300';
+    my $worker = Pawl::Worker->start(migrations => $migrations, cloud => $cloud, ready => 0, env => {DATABASE_URL => $url});
+    my @first = map { my $socket = $worker->connect; print {$socket} "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"; $socket } 1 .. 40;
+    is($worker->request(GET => '/ready')->{status}, 503, 'one more asks and is answered');
+    my $unanswered = grep { !IO::Select->new($_)->can_read(0) } @first;
+    cmp_ok($unanswered, '>', 0, 'while somebody still looks');
+    cmp_ok($unanswered, '<', 40, 'and not everybody with it');
+    is($worker->request(POST => '/', body => '{}', token => 'a.b.c')->{status}, 401, 'a bad token is refused meanwhile');
     is($worker->stop, 0, 'exit code 0');
 };
 

@@ -50,6 +50,7 @@ bool service_open(const struct options *options, struct service *ret_service, st
     service.database = run_database_new(options->database_url);
     service.control = run_control_new();
     service.gate = gate_new(WAITING_PUSHES_MAX);
+    (void)error_set(&service.ready_error, ERROR_DATABASE_UNAVAILABLE, "nobody has looked yet");
     service.ready_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     *ret_service = service;
     return true;
@@ -107,18 +108,27 @@ static bool look(struct service *service, struct error *err) {
            run_database_warm(service->database, service->control, err);
 }
 
-// Anybody may ask, so the answer is kept for a moment: asking often costs neither the database nor the key server anything.
+// Anybody may ask, so the answer is kept for a moment, and one alone looks while the others get the last answer: asking often costs
+// neither the database nor the key server anything, and no thread of the pool waits for another.
 static struct error readiness(struct service *service) {
     (void)pthread_mutex_lock(&service->ready_mutex);
-    uint64_t now = clock_ms();
-    if (service->ready_looked_ms == 0 || now - service->ready_looked_ms >= READY_FRESH_MS) {
-        service->ready_error = (struct error){0};
-        (void)look(service, &service->ready_error);
-        service->ready_looked_ms = clock_ms();
-    }
     struct error err = service->ready_error;
+    bool first = service->ready_looked_ms == 0;
+    bool stale = first || clock_ms() - service->ready_looked_ms >= READY_FRESH_MS;
+    bool looks = stale && !service->ready_looking;
+    service->ready_looking = service->ready_looking || looks;
     (void)pthread_mutex_unlock(&service->ready_mutex);
-    return err;
+    if (!looks)
+        return err;
+    struct error found = {0};
+    if (!look(service, &found) && (first || found.code != err.code))
+        log_failure(LOG_WARNING, NULL, &found);
+    (void)pthread_mutex_lock(&service->ready_mutex);
+    service->ready_error = found;
+    service->ready_looked_ms = clock_ms();
+    service->ready_looking = false;
+    (void)pthread_mutex_unlock(&service->ready_mutex);
+    return found;
 }
 
 void service_ready(void *context, struct server_exchange *exchange) {

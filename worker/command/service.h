@@ -30,6 +30,7 @@ struct service {
     pthread_mutex_t ready_mutex; // guards what the last look at /ready found
     uint64_t ready_looked_ms;    // monotonic; 0 = never
     struct error ready_error;
+    bool ready_looking; // somebody does at this moment
 };
 
 // Checks the configuration (every missing setting is named at once) and makes the parts; nothing is fetched or connected yet.
