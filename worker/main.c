@@ -26,6 +26,10 @@ static const struct command {
      0},
     {"status", COMMAND_STATUS, command_status, "", "show what is applied and what is pending",
      "Lists every migration of the ledger and of the folder with its state.", 0, 0},
+    {"lint", COMMAND_LINT, command_lint, " [FILE...]", "find what can hurt a database that is in use",
+     "Reads the files, or the whole folder, without a database, and names each hazard with the safe way.\n"
+     "`-- pawl: allow HAZARD reason` before a statement says that it is meant. Exit code 1 from --level on.",
+     0, SIZE_MAX},
     {"new", COMMAND_NEW, command_new, " NAME", "make the next migration file",
      "Creates the next file in the folder: numbered like its neighbours, or by the time when they are.", 1, 1},
     {"publish", COMMAND_PUBLISH, command_publish, "", "send a request to the worker; with --wait follow it to its end",
@@ -93,6 +97,8 @@ static int print_help(const char *topic) {
         options_table(&out);
     } else if (strcmp(topic, "errors") == 0) {
         report_error_table(&out);
+    } else if (strcmp(topic, "hazards") == 0) {
+        report_hazard_table(&out);
     } else if (find_error(topic) < ERROR_COUNT) {
         report_error_help(find_error(topic), &out);
     } else {

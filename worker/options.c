@@ -30,6 +30,7 @@ struct option {
 #define NEW COMMAND_NEW
 #define PUBLISH COMMAND_PUBLISH
 #define REPLAY COMMAND_REPLAY
+#define LINT COMMAND_LINT
 static const struct option table[] = {
 #define X(kind, name, flag, variable, fallback, commands, argument, help)                                              \
     {KIND_##kind, flag, variable, fallback, commands, argument, help, offsetof(struct options, name)},
@@ -42,8 +43,8 @@ static const struct {
     unsigned command;
     const char *name;
 } command_names[] = {
-    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},     {STATUS, "status"},
-    {NEW, "new"},     {PUBLISH, "publish"}, {REPLAY, "replay"},
+    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},       {STATUS, "status"},
+    {NEW, "new"},     {LINT, "lint"},       {PUBLISH, "publish"}, {REPLAY, "replay"},
 };
 
 static const char *name_of(unsigned command) {

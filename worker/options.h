@@ -13,6 +13,7 @@ enum {
     COMMAND_NEW = 1 << 4,
     COMMAND_PUBLISH = 1 << 5,
     COMMAND_REPLAY = 1 << 6,
+    COMMAND_LINT = 1 << 7,
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;

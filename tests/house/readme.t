@@ -14,6 +14,7 @@ for my $topic (qw(options errors)) {
     ok(index($readme, $table) >= 0, "README.md carries the table of $topic as the binary prints it")
         or diag "put this into README.md:\n$table";
 }
+ok(index(slurp('worker/script/hazards.md'), `$pawl help hazards`) >= 0, 'worker/script/hazards.md carries the table of hazards') or diag 'run make readme';
 for my $target ($readme =~ /`make ([a-z-]+)/g) {
     like(slurp('Makefile'), qr/^\Q$target\E:/m, "make $target exists");
 }

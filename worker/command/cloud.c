@@ -44,7 +44,7 @@ void cloud_close(struct cloud *cloud) {
 
 bool cloud_name(const struct cloud *cloud, const struct options *options, const char *kind, const char *name,
                 struct arena *arena, const char **ret_name, struct error *err) {
-    const char *project = options->cloud_project;
+    const char *project = options->project;
     struct error unknown = {0};
     if (!strchr(name, '/') && !project && !credentials_project(cloud->credentials, arena, &project, &unknown))
         return error_set(err, ERROR_CONFIGURATION,

@@ -1,5 +1,6 @@
 // Turns run reports and errors into JSON and text. See report.h.
 #include "command/report.h"
+#include "script/hazard.h"
 #include <string.h>
 
 static void put_optional(struct json_writer *writer, const char *name, const char *value) {
@@ -162,4 +163,14 @@ void report_summary(const struct run_report *report, struct text *out) {
         text_append(out, "nothing pending");
     if (report->version)
         text_printf(out, "; the database is at version %s", report->version);
+}
+
+void report_hazard_table(struct text *out) {
+    static const char *const levels[] = {"advice", "warning", "danger"};
+    text_append(out, "| hazard | level | why | the safe way | known elsewhere as |\n| --- | --- | --- | --- | --- |\n");
+    for (enum hazard hazard = 0; hazard < HAZARD_COUNT; hazard++) {
+        const struct hazard_row *row = hazard_row(hazard);
+        text_printf(out, "| `%s` | %s | %s | %s | %s |\n", row->name, levels[row->level], row->why, row->instead,
+                    row->sources);
+    }
 }

@@ -27,5 +27,7 @@ struct report_time {
     char text[32];
 };
 struct report_time report_time(uint64_t ms);
+// The hazards that `pawl lint` knows (`pawl help hazards`).
+void report_hazard_table(struct text *out);
 // "applied 3 migrations", "nothing pending", ... one line without a newline.
 void report_summary(const struct run_report *report, struct text *out);
