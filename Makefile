@@ -37,6 +37,12 @@ LDFLAGS_fuzz := -fsanitize=address,undefined
 ifeq ($(VARIANT),fuzz)
 CC := clang
 endif
+# The image holds one file: STATIC is the folder of archives that infra/image/libraries built.
+ifdef STATIC
+CFLAGS := -I$(STATIC)/include -ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
+LDFLAGS_release := $(patsubst -pie,-static-pie,$(LDFLAGS_release)) -Wl,-z,pack-relative-relocs
+LDLIBS := -L$(STATIC)/lib -l:libpg_query.a -l:libhttp_parser.a -l:libevent_core.a -lcurl -lpq -lpgcommon -lpgport -lssl -lcrypto -lcjson -lm
+endif
 CFLAGS += $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS += $(LDFLAGS_$(VARIANT))
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -134,6 +140,15 @@ fuzz: ## let clang's libFuzzer loose on every parser for FUZZ_SECONDS each; find
 	  build/fuzz/tests/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=16384 -print_final_stats=1 -verbosity=0 \
 	    -artifact_prefix=build/fuzz/$$target- build/fuzz/corpus/$$target tests/fuzz/corpus/$$target; done
 build-fuzzers: $(FUZZERS)
+
+# ---- image -----------------------------------------------------------------------------------------------------------
+.PHONY: image test-image
+image: ## build the container image without a Docker daemon (root, buildah) into build/image, and measure it
+	@infra/image/build
+	@tests/image/measure
+test-image: deps $(BUILD)/localcloud ## build the image twice, push and pull it, start it as Cloud Run would, migrate with it
+	@infra/image/build
+	@BUILD=$(BUILD) tests/with-postgres prove --exec '' tests/image/image.t
 
 # ---- housekeeping ----------------------------------------------------------------------------------------------------
 .PHONY: format readme clean help
