@@ -14,7 +14,8 @@ resource "google_sql_database_instance" "pawl" {
     disk_size                   = var.cloud_sql.disk_gb
     disk_autoresize             = true
     deletion_protection_enabled = var.deletion_protection
-    # Without a network of its own the instance has a public address that nothing is allowed to use but Google's connectors.
+    # Without a network of its own the instance has a public address that nothing is allowed to use but Google's
+    # connectors.
     connector_enforcement = var.network == null ? "REQUIRED" : "NOT_REQUIRED"
     user_labels           = local.labels
     ip_configuration {
@@ -44,8 +45,8 @@ resource "google_sql_database" "app" {
   name     = var.cloud_sql.database
 }
 
-# Made anew in each run of Terraform and handed over only when secret_version is raised. If a run ends between the two places that
-# take it, raise secret_version and run again.
+# Made anew in each run of Terraform and handed over only when secret_version is raised. If a run ends between the two
+# places that take it, raise secret_version and run again.
 ephemeral "random_password" "database" {
   length  = 32
   special = false

@@ -1,5 +1,5 @@
-# GitHub Actions without a key: a job proves by its OIDC token which repository (and environment) it belongs to, and may then act
-# as the deployer or the publisher. By numbers, because names can be given up and taken by others.
+# GitHub Actions without a key: a job proves by its OIDC token which repository (and environment) it belongs to, and may
+# then act as the deployer or the publisher. By numbers, because names can be given up and taken by others.
 
 resource "google_iam_workload_identity_pool" "github" {
   count                     = var.github == null ? 0 : 1

@@ -1,5 +1,5 @@
-# Who is who. Four service accounts, none of them with a key, each with what its duty needs and nothing on the whole project
-# unless the platform knows no smaller place.
+# Who is who. Four service accounts, none of them with a key, each with what its duty needs and nothing on the whole
+# project unless the platform knows no smaller place.
 #
 #   worker     runs the service: reads its secret, connects to its database, publishes dead letters and results
 #   push       is the name in the push token: may call the service, and does nothing else
@@ -34,7 +34,7 @@ resource "google_service_account" "deployer" {
   depends_on   = [google_project_service.api]
 }
 
-# ---- push ----------------------------------------------------------------------------------------------------------------
+# ---- push ------------------------------------------------------------------------------------------------------------
 
 resource "google_service_account_iam_member" "push_token" {
   service_account_id = google_service_account.push.name
@@ -50,7 +50,7 @@ resource "google_cloud_run_v2_service_iam_member" "push_invoker" {
   member   = google_service_account.push.member
 }
 
-# ---- worker --------------------------------------------------------------------------------------------------------------
+# ---- worker ----------------------------------------------------------------------------------------------------------
 
 resource "google_secret_manager_secret_iam_member" "worker_database_url" {
   project   = var.project
@@ -85,7 +85,7 @@ resource "google_project_iam_member" "worker_cloud_sql" {
   }
 }
 
-# ---- publisher -----------------------------------------------------------------------------------------------------------
+# ---- publisher -------------------------------------------------------------------------------------------------------
 
 resource "google_pubsub_topic_iam_member" "publisher" {
   project = var.project
@@ -103,7 +103,7 @@ resource "google_cloud_run_v2_service_iam_member" "publisher_invoker" {
   member   = google_service_account.publisher.member
 }
 
-# ---- deployer ------------------------------------------------------------------------------------------------------------
+# ---- deployer --------------------------------------------------------------------------------------------------------
 
 resource "google_artifact_registry_repository_iam_member" "deployer_images" {
   project    = var.project

@@ -1,4 +1,5 @@
-# The Cloud Run service. Two locks on one door: IAM lets only the push account (and readers) in, and the worker verifies the token itself.
+# The Cloud Run service. Two locks on one door: IAM lets only the push account (and readers) in, and the worker verifies
+# the token itself.
 
 locals {
   # By names of worker/options.def. The release and its build time are not here: they are baked into the image.

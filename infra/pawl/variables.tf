@@ -1,5 +1,5 @@
-# Only project and region must be given. A variable that has the name of an option of the worker (worker/options.def) has its default too;
-# tests/infra/options.t compares the two.
+# Only project and region must be given. A variable that has the name of an option of the worker (worker/options.def)
+# has its default too; tests/infra/options.t compares the two.
 
 variable "project" {
   description = "Id of the Google Cloud project. Development and production belong into two projects: what can be granted in one reaches nothing in the other."
@@ -33,7 +33,7 @@ variable "deletion_protection" {
   default     = true
 }
 
-# ---- the service ---------------------------------------------------------------------------------------------------------
+# ---- the service -----------------------------------------------------------------------------------------------------
 
 variable "image" {
   description = "The image of the very first revision. The pipeline deploys the later ones, and Terraform leaves those alone."
@@ -89,7 +89,7 @@ variable "readers" {
   default     = []
 }
 
-# ---- delivery ------------------------------------------------------------------------------------------------------------
+# ---- delivery --------------------------------------------------------------------------------------------------------
 
 variable "ack_deadline" {
   description = "Seconds that one delivery may take; 600 is the most that Pub/Sub allows. A longer migration goes on, and the next delivery finds it."
@@ -125,7 +125,7 @@ variable "retention" {
   default     = 604800
 }
 
-# ---- the database --------------------------------------------------------------------------------------------------------
+# ---- the database ----------------------------------------------------------------------------------------------------
 
 variable "cloud_sql" {
   description = "The Cloud SQL instance to create, or null to bring your own database with database_url."
@@ -168,7 +168,7 @@ variable "network" {
   default = null
 }
 
-# ---- who deploys ---------------------------------------------------------------------------------------------------------
+# ---- who deploys -----------------------------------------------------------------------------------------------------
 
 variable "github" {
   description = "The GitHub repository that may deploy and publish, by its immutable ids (`gh api repos/OWNER/NAME --jq .id,.owner.id`); null for none. With an environment, only jobs of that GitHub environment may."
@@ -190,7 +190,7 @@ variable "images_kept" {
   default     = 20
 }
 
-# ---- who is told ---------------------------------------------------------------------------------------------------------
+# ---- who is told -----------------------------------------------------------------------------------------------------
 
 variable "alert_emails" {
   description = "Who gets the alerts by e-mail."

@@ -1,5 +1,5 @@
-# What the module needs. 1.11 is the first Terraform (and OpenTofu) with write-only arguments: the database's password goes to
-# PostgreSQL and to Secret Manager without ever being written into the state.
+# What the module needs. 1.11 is the first Terraform (and OpenTofu) with write-only arguments: the database's password
+# goes to PostgreSQL and to Secret Manager without ever being written into the state.
 terraform {
   required_version = ">= 1.11"
   required_providers {

@@ -1,4 +1,5 @@
-# What is counted, who is told, what it looks like. The names of fields are the worker's own (worker/base/log.c, worker/command/serve.c).
+# What is counted, who is told, what it looks like. The names of fields are the worker's own (worker/base/log.c,
+# worker/command/serve.c).
 
 locals {
   log_of_worker = "resource.type=\"cloud_run_revision\" resource.labels.service_name=\"${var.name}\""
@@ -6,7 +7,7 @@ locals {
   channels      = concat([for channel in google_monitoring_notification_channel.email : channel.id], var.notification_channels)
 }
 
-# ---- log-based metrics ---------------------------------------------------------------------------------------------------
+# ---- log-based metrics -----------------------------------------------------------------------------------------------
 
 resource "google_logging_metric" "runs" {
   project     = var.project
@@ -73,7 +74,7 @@ resource "google_logging_metric" "duration" {
   depends_on = [google_project_service.api]
 }
 
-# ---- alerts --------------------------------------------------------------------------------------------------------------
+# ---- alerts ----------------------------------------------------------------------------------------------------------
 
 resource "google_monitoring_notification_channel" "email" {
   for_each     = toset(var.alert_emails)
@@ -190,7 +191,7 @@ resource "google_monitoring_alert_policy" "lock" {
   depends_on = [google_project_service.api]
 }
 
-# ---- dashboard -----------------------------------------------------------------------------------------------------------
+# ---- dashboard -------------------------------------------------------------------------------------------------------
 
 locals {
   of_service = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\""

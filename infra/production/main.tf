@@ -1,5 +1,5 @@
-# Production: a database that survives the loss of a zone and cannot be destroyed by a slip; only jobs of the GitHub environment
-# "production", which has its own rules for who may start and approve them, can deploy.
+# Production: a database that survives the loss of a zone and cannot be destroyed by a slip; only jobs of the GitHub
+# environment "production", which has its own rules for who may start and approve them, can deploy.
 #
 #   gcloud storage buckets create gs://PROJECT-terraform --location=REGION --uniform-bucket-level-access   # once, for the state
 #   terraform init -backend-config=bucket=PROJECT-terraform -backend-config=prefix=pawl

@@ -9,7 +9,7 @@ import { join } from "node:path";
 const [packages, infra] = process.argv.slice(2);
 const hcl = createRequire(import.meta.url)(join(packages, "hcl2-parser"));
 
-// ---- the schema, read from TypeScript declarations -----------------------------------------------------------------------------
+// ---- the schema, read from TypeScript declarations ------------------------------------------------------------------
 
 const META = {
   resource: ["count", "for_each", "depends_on", "provider", "lifecycle"],
@@ -23,7 +23,9 @@ function readInterfaces(text) {
   const interfaces = {};
   for (const [, name, body] of text.matchAll(/^export interface (\w+)[^{]*\{\n([\s\S]*?)^\}/gm)) {
     const rows = {};
-    for (const [, snake, optional, type] of body.matchAll(/#(\w+) [\w#]+\}\n(?:[^/]*\n)?\s*\*\/\n\s*readonly \w+(\??): ([^;]+);/g))
+    for (const [, snake, optional, type] of body.matchAll(
+      /#(\w+) [\w#]+\}\n(?:[^/]*\n)?\s*\*\/\n\s*readonly \w+(\??): ([^;]+);/g,
+    ))
       rows[snake] = { required: optional === "", type: type.replace(" | cdktf.IResolvable", "").trim() };
     interfaces[name] = rows;
   }
@@ -52,7 +54,7 @@ function readSchema(kind, type) {
   return { interfaces, main, attributes };
 }
 
-// ---- the files -------------------------------------------------------------------------------------------------------------------
+// ---- the files ------------------------------------------------------------------------------------------------------
 
 function readModule(folder) {
   const module = { resource: {}, data: {}, ephemeral: {}, variable: {}, output: {}, locals: {}, module: {}, texts: [] };
@@ -71,7 +73,8 @@ function readModule(folder) {
 }
 
 const isExpression = (value) => typeof value === "string" && /^\$\{[\s\S]*\}$/.test(value);
-const isBlocks = (value) => Array.isArray(value) && value.every((item) => item && typeof item === "object" && !Array.isArray(item));
+const isBlocks = (value) =>
+  Array.isArray(value) && value.every((item) => item && typeof item === "object" && !Array.isArray(item));
 
 function hasType(value, type) {
   if (isExpression(value)) return true;
@@ -114,7 +117,7 @@ function checkBody(where, body, schema, rows, extra, problems) {
     if (row.required && !(name in given)) problems.push(`${where}: ${name} is required`);
 }
 
-// ---- references ------------------------------------------------------------------------------------------------------------------
+// ---- references -----------------------------------------------------------------------------------------------------
 
 const camel = (snake) => snake.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
 
@@ -129,19 +132,26 @@ function checkReferences(where, module, modules, problems) {
   for (const text of expressions(module.texts)) {
     for (const [, kind, name] of text.matchAll(/\b(var|local)\.(\w+)/g)) {
       used.add(`${kind}.${name}`);
-      if (!(name in (kind === "var" ? module.variable : module.locals))) problems.push(`${where}: ${kind}.${name} is not declared`);
+      if (!(name in (kind === "var" ? module.variable : module.locals)))
+        problems.push(`${where}: ${kind}.${name} is not declared`);
     }
     for (const [, name, output] of text.matchAll(/\bmodule\.(\w+)(?:\.(\w+))?/g))
       if (!module.module[name]) problems.push(`${where}: module.${name} is not declared`);
-      else if (output && !modules[module.module[name].source]?.output[output]) problems.push(`${where}: module.${name} has no output ${output}`);
-    for (const [, prefix, type, name, attribute] of text.matchAll(/(?<![\w.])(data\.|ephemeral\.)?((?:google|random)_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?/g)) {
+      else if (output && !modules[module.module[name].source]?.output[output])
+        problems.push(`${where}: module.${name} has no output ${output}`);
+    for (const [, prefix, type, name, attribute] of text.matchAll(
+      /(?<![\w.])(data\.|ephemeral\.)?((?:google|random)_\w+)\.(\w+)(?:\[[^\]]*\])?(?:\.(\w+))?/g,
+    )) {
       const kind = (prefix ?? "resource.").slice(0, -1);
       if (!module[kind][`${type}.${name}`]) problems.push(`${where}: ${kind} ${type}.${name} is not declared`);
-      else if (attribute && !schemaOf(kind, type)?.attributes.has(camel(attribute))) problems.push(`${where}: ${type} has no attribute ${attribute}`);
+      else if (attribute && !schemaOf(kind, type)?.attributes.has(camel(attribute)))
+        problems.push(`${where}: ${type} has no attribute ${attribute}`);
     }
   }
-  for (const name of Object.keys(module.variable)) if (!used.has(`var.${name}`)) problems.push(`${where}: variable ${name} is not used`);
-  for (const name of Object.keys(module.locals)) if (!used.has(`local.${name}`)) problems.push(`${where}: local ${name} is not used`);
+  for (const name of Object.keys(module.variable))
+    if (!used.has(`var.${name}`)) problems.push(`${where}: variable ${name} is not used`);
+  for (const name of Object.keys(module.locals))
+    if (!used.has(`local.${name}`)) problems.push(`${where}: local ${name} is not used`);
 }
 
 function checkCalls(where, module, modules, problems) {
@@ -151,9 +161,11 @@ function checkCalls(where, module, modules, problems) {
       problems.push(`${where}: module ${name}: no folder ${source}`);
       continue;
     }
-    for (const argument of Object.keys(given)) if (!variables[argument]) problems.push(`${where}: module ${name} has no variable ${argument}`);
+    for (const argument of Object.keys(given))
+      if (!variables[argument]) problems.push(`${where}: module ${name} has no variable ${argument}`);
     for (const [variable, body] of Object.entries(variables))
-      if (!("default" in body) && !(variable in given)) problems.push(`${where}: module ${name}: ${variable} is required`);
+      if (!("default" in body) && !(variable in given))
+        problems.push(`${where}: module ${name}: ${variable} is required`);
   }
 }
 
@@ -168,7 +180,8 @@ function check(folder) {
       for (const [address, body] of Object.entries(module[kind])) {
         const type = address.split(".")[0];
         const schema = schemaOf(kind, type);
-        if (schema) checkBody(`${name}: ${address}`, body, schema, schema.interfaces[schema.main], META[kind], problems);
+        if (schema)
+          checkBody(`${name}: ${address}`, body, schema, schema.interfaces[schema.main], META[kind], problems);
         else problems.push(`${name}: there is no ${kind} ${type}`);
         count++;
       }
@@ -178,9 +191,10 @@ function check(folder) {
   return { problems, count };
 }
 
-// ---- TAP -------------------------------------------------------------------------------------------------------------------------
+// ---- TAP ------------------------------------------------------------------------------------------------------------
 
-let tests = 0, failed = 0;
+let tests = 0,
+  failed = 0;
 function ok(condition, name, details = []) {
   console.log(`${condition ? "ok" : "not ok"} ${++tests} - ${name}`);
   if (!condition) failed++;
@@ -193,23 +207,89 @@ ok(real.count > 40, "and they were looked at", [`only ${real.count} were found`]
 
 // [what is broken, file, from, to, the complaint that must come]
 const faults = [
-  ["an unknown argument", "pawl/topics.tf", "ack_deadline_seconds       = var", "ack_deadline = var", /push: nothing is called ack_deadline/],
-  ["a literal of the wrong type", "pawl/topics.tf", "= var.ack_deadline\n", '= "soon"\n', /ack_deadline_seconds is not a number/],
+  [
+    "an unknown argument",
+    "pawl/topics.tf",
+    "ack_deadline_seconds       = var",
+    "ack_deadline = var",
+    /push: nothing is called ack_deadline/,
+  ],
+  [
+    "a literal of the wrong type",
+    "pawl/topics.tf",
+    "= var.ack_deadline\n",
+    '= "soon"\n',
+    /ack_deadline_seconds is not a number/,
+  ],
   ["a missing required argument", "pawl/identity.tf", /  role +=.*\n/, "", /role is required/],
   ["a missing required block", "pawl/database.tf", /  replication \{[\s\S]*?\n  \}\n/, "", /replication is required/],
-  ["a missing required argument of a block", "pawl/topics.tf", /    ttl = .*\n/, "", /expiration_policy: ttl is required/],
-  ["an unknown type", "pawl/topics.tf", '"google_pubsub_topic" "dead"', '"google_pubsub_queue" "dead"', /no resource google_pubsub_queue/],
+  [
+    "a missing required argument of a block",
+    "pawl/topics.tf",
+    /    ttl = .*\n/,
+    "",
+    /expiration_policy: ttl is required/,
+  ],
+  [
+    "an unknown type",
+    "pawl/topics.tf",
+    '"google_pubsub_topic" "dead"',
+    '"google_pubsub_queue" "dead"',
+    /no resource google_pubsub_queue/,
+  ],
   ["an unknown block", "pawl/topics.tf", "oidc_token {", "oidc {", /push_config: nothing is called oidc/],
   ["a block written as an argument", "pawl/topics.tf", "retry_policy {", "retry_policy = {", /retry_policy is a block/],
   ["an argument written as a block", "pawl/images.tf", /format +=.*/, "format {}", /format is not a string/],
-  ["a block that may be there once, twice", "pawl/topics.tf", "  retry_policy {", "  retry_policy {}\n  retry_policy {", /retry_policy may be there once/],
-  ["a fault inside a dynamic block", "pawl/service.tf", "mount_path =", "mount =", /volume_mounts: nothing is called mount/],
-  ["a reference to an attribute that is not there", "pawl/topics.tf", "pawl.uri}", "pawl.url}", /google_cloud_run_v2_service has no attribute url/],
-  ["a reference to a resource that is not there", "pawl/topics.tf", "google_pubsub_topic.dead.id\n", "google_pubsub_topic.grave.id\n", /google_pubsub_topic.grave is not declared/],
+  [
+    "a block that may be there once, twice",
+    "pawl/topics.tf",
+    "  retry_policy {",
+    "  retry_policy {}\n  retry_policy {",
+    /retry_policy may be there once/,
+  ],
+  [
+    "a fault inside a dynamic block",
+    "pawl/service.tf",
+    "mount_path =",
+    "mount =",
+    /volume_mounts: nothing is called mount/,
+  ],
+  [
+    "a reference to an attribute that is not there",
+    "pawl/topics.tf",
+    "pawl.uri}",
+    "pawl.url}",
+    /google_cloud_run_v2_service has no attribute url/,
+  ],
+  [
+    "a reference to a resource that is not there",
+    "pawl/topics.tf",
+    "google_pubsub_topic.dead.id\n",
+    "google_pubsub_topic.grave.id\n",
+    /google_pubsub_topic.grave is not declared/,
+  ],
   ["a variable that is not declared", "pawl/topics.tf", "var.retention", "var.retain", /var.retain is not declared/],
-  ["a variable that nothing uses", "pawl/variables.tf", 'variable "project"', 'variable "idle" {}\nvariable "project"', /variable idle is not used/],
-  ["an unknown argument of the module", "production/main.tf", "alert_emails =", "alarm_emails =", /module pawl has no variable alarm_emails/],
-  ["a missing argument of the module", "production/main.tf", /  region +=.*\n  github/, "  github", /module pawl: region is required/],
+  [
+    "a variable that nothing uses",
+    "pawl/variables.tf",
+    'variable "project"',
+    'variable "idle" {}\nvariable "project"',
+    /variable idle is not used/,
+  ],
+  [
+    "an unknown argument of the module",
+    "production/main.tf",
+    "alert_emails =",
+    "alarm_emails =",
+    /module pawl has no variable alarm_emails/,
+  ],
+  [
+    "a missing argument of the module",
+    "production/main.tf",
+    /  region +=.*\n  github/,
+    "  github",
+    /module pawl: region is required/,
+  ],
   ["an output that the module has not", "production/main.tf", "module.pawl.next", "module.pawl.last", /no output last/],
 ];
 for (const [name, file, from, to, complaint] of faults) {
@@ -224,7 +304,11 @@ for (const [name, file, from, to, complaint] of faults) {
   } catch (error) {
     problems = [error.message];
   }
-  ok(problems.some((problem) => complaint.test(problem)), `${name} is noticed`, problems);
+  ok(
+    problems.some((problem) => complaint.test(problem)),
+    `${name} is noticed`,
+    problems,
+  );
   rmSync(copy, { recursive: true });
 }
 console.log(`1..${tests}`);

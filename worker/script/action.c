@@ -51,6 +51,8 @@ static struct action *add(struct reading *reading, enum action_kind kind, const 
         (struct action){.kind = kind, .mode = ACTIONS[kind].mode, .work = ACTIONS[kind].work, .relation = relation};
     if (reading->statement->conditional)
         action->facts |= FACT_CONDITIONAL;
+    if (tree_is(tree_get(reading->body, "behavior"), "DROP_CASCADE"))
+        action->facts |= FACT_CASCADE;
     return action;
 }
 
@@ -236,10 +238,6 @@ static void read_index(struct reading *reading) {
     action->facts |= (action->name ? 0 : FACT_NAMELESS) | (!statement->unique && columns > 3 ? FACT_WIDE : 0);
 }
 
-static unsigned cascade_of(const struct reading *reading) {
-    return tree_is(tree_get(reading->body, "behavior"), "DROP_CASCADE") ? FACT_CASCADE : 0;
-}
-
 static void read_drop(struct reading *reading) {
     static const struct {
         const char *type;
@@ -263,7 +261,6 @@ static void read_drop(struct reading *reading) {
         for (size_t o = 0; o < statement->object_count; o++) {
             struct action *action = add(reading, kind, hangs ? statement->relation : statement->objects[o]);
             action->name = statement->objects[o];
-            action->facts |= cascade_of(reading);
         }
     }
 }
@@ -328,8 +325,6 @@ static void read_each(struct reading *reading, enum action_kind kind) {
 
 static void read_truncate(struct reading *reading) {
     read_each(reading, ACTION_TRUNCATE);
-    for (size_t i = 0; i < reading->count; i++)
-        reading->items[i].facts |= cascade_of(reading);
 }
 
 static void read_lock(struct reading *reading) {

@@ -472,12 +472,6 @@ static const char *object_name(struct node field, struct arena *arena) {
     return name != NULL ? name : tree_name(tree_get(field, "objname"), arena, 0);
 }
 
-// CREATE, ALTER, DROP: what may say IF [NOT] EXISTS. The trees of all others, which may be large, are not searched for it.
-static bool defines(const struct row *row) {
-    return row->tag == NULL || strncmp(row->tag, "CREATE", 6) == 0 || strncmp(row->tag, "ALTER", 5) == 0 ||
-           strncmp(row->tag, "DROP", 4) == 0;
-}
-
 bool kind_of(const char *file, struct node stmt, struct arena *arena, struct statement *statement, struct error *err) {
     struct reading reading = {
         .file = file, .body = tree_body(stmt), .arena = arena, .statement = statement, .err = err};
@@ -489,9 +483,8 @@ bool kind_of(const char *file, struct node stmt, struct arena *arena, struct sta
         statement->kind = row->kind;
         statement->operation = row->operation;
         statement->tag = row->tag;
-        if (defines(row))
-            statement->conditional =
-                tree_true(tree_get(reading.body, "if_not_exists")) || tree_true(tree_get(reading.body, "missing_ok"));
+        statement->conditional =
+            tree_true(tree_get(reading.body, "if_not_exists")) || tree_true(tree_get(reading.body, "missing_ok"));
         if (row->relation != NULL)
             statement->relation = relation_name(tree_get(reading.body, row->relation), arena);
         if (row->object != NULL)

@@ -21,24 +21,22 @@ static const char *string_end(const char *at) {
     return *at == '"' ? at + 1 : at;
 }
 
-// Behind the value at `at`. Most of what look-ups do is this, so plain characters are passed over by a table.
 static const char *value_end(const char *at) {
-    static const bool special[256] = {
-        ['\0'] = true, ['"'] = true, [','] = true, ['{'] = true, ['}'] = true, ['['] = true, [']'] = true};
     size_t depth = 0;
-    for (;;) {
-        while (!special[(unsigned char)*at])
-            at++;
+    do {
         if (*at == '"') {
             at = string_end(at);
         } else if (*at == '{' || *at == '[') {
             depth++, at++;
-        } else if (depth == 0 || *at == '\0') {
-            return at; // at the comma or bracket behind it
+        } else if (*at == '}' || *at == ']') {
+            depth--, at++;
+        } else if (*at == '\0') {
+            return at;
         } else {
-            depth -= *at != ',', at++;
+            at++;
         }
-    }
+    } while (depth > 0 || (*at != ',' && *at != '}' && *at != ']' && *at != '\0'));
+    return at;
 }
 
 struct node tree_of(const char *json) {

@@ -1,0 +1,188 @@
+#!/usr/bin/perl
+# infra/publish: what pipelines run after a deploy. Against a worker played by this test and a gcloud played by a
+# script, so that every answer can be had; and against localcloud with the real gcloud, where it is installed.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Pawl::LocalCloud;
+use Pawl::Process;
+
+plan skip_all => 'curl is not installed' if !grep { -x "$_/curl" } split /:/, $ENV{PATH};
+my $publish = "$FindBin::Bin/../../infra/publish";
+my $work    = tempdir('pawl-publish.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+sub write_file {
+    my ($name, $mode, $text) = @_;
+    open my $out, '>', "$work/$name" or die $!;
+    print $out $text;
+    close $out or die $!;
+    chmod $mode, "$work/$name";
+    return "$work/$name";
+}
+
+sub slurp {
+    open my $in, '<', "$work/$_[0]" or return '';
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+# A worker that gives one answer after the other, the last one again and again: [status, body].
+sub worker {
+    my (@answers) = @_;
+    my $server    = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => 0) or die $!;
+    my $pid       = fork // die $!;
+    return ("http://127.0.0.1:" . $server->sockport, $pid) if $pid;
+    while (my $client = $server->accept) {
+        my $head = '';
+        while (my $line = <$client>) { $head .= $line; last if $line eq "\r\n" }
+        open my $log, '>>', "$work/asked";
+        print $log $head;
+        close $log;
+        my ($status, $body) = @{@answers > 1 ? shift @answers : $answers[0]};
+        print $client "HTTP/1.1 $status x\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n$body";
+        close $client;
+    }
+    exit 0;
+}
+
+# Runs infra/publish with the worker's answers; returns (exit code, output).
+sub run {
+    my ($answers, %options) = @_;
+    unlink map { "$work/$_" } qw(asked called summary outputs);
+    my ($url, $pid) = worker(@$answers);
+    my @arguments = (
+        '--project=p1', '--topic=pawl-migrate', "--url=$url", '--audience=https://pawl.p1.internal',
+        '--wait=40',     @{$options{arguments} // []}
+    );
+    my $process = Pawl::Process->start(
+        name    => 'publish',
+        quiet   => 1,
+        command => [$publish, @arguments],
+        env     => {
+            PATH                => "$work/bin:$ENV{PATH}",
+            PAUSE               => 0.1,
+            GITHUB_STEP_SUMMARY => "$work/summary",
+            GITHUB_OUTPUT       => "$work/outputs",
+            ID_TOKEN            => undef,
+            %{$options{env} // {}}
+        },
+    );
+    my $exit = $process->wait_end(30);
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    return ($exit, $process->out . $process->err);
+}
+
+mkdir "$work/bin";
+write_file('bin/gcloud', 0755, <<"SCRIPT");
+#!/bin/sh
+echo "\$*" >> '$work/called'
+case "\$*" in
+*"topics publish"*) echo 4711 ;;
+*print-identity-token*) echo the.token.itself ;;
+esac
+SCRIPT
+
+my $applied = [200, '{"state":"applied","run":"4711","applied":2,"version":"2"}'];
+subtest 'applied' => sub {
+    my ($exit, $said) = run(
+        [[404, '{"error":"RUN_UNKNOWN"}'], [200, '{"state":"running","run":"4711"}'], $applied],
+        arguments => ['--publisher=pawl-publisher@p1.iam.gserviceaccount.com', '--message={"release":"abc"}']
+    );
+    is $exit, 0, 'ends well';
+    like $said, qr/^published 4711 to pawl-migrate: \{"release":"abc"\}\n/, 'says what it published';
+    like $said, qr/waiting: running/,                                       'and that it waits';
+    like $said, qr/^applied: .*"version":"2"/m,                             'and how it ended';
+    like slurp('called'),
+        qr/topics publish pawl-migrate --project=p1 --message=\{"release":"abc"\} --impersonate-service-account=pawl-publisher\@p1/,
+        'publishes as the publisher';
+    like slurp('called'),
+        qr{print-identity-token --audiences=https://pawl.p1.internal --include-email --impersonate-service-account=pawl-publisher\@p1},
+        'asks as the publisher';
+    like slurp('asked'), qr{^GET /runs/4711\?wait=\d+ HTTP/1.1\r\n.*^Authorization: Bearer the\.token\.itself\r\n}ms,
+        'asks for the run of the message';
+    like slurp('outputs'), qr/^message_id=4711\nstate=applied\n\z/, 'tells GitHub';
+    like slurp('summary'), qr/### Migration: applied\n/,             'and the summary';
+};
+for my $word (qw(nothing_pending superseded planned)) {
+    is((run([[200, qq({"state":"$word"})]]))[0], 0, "$word ends well");
+}
+subtest 'failed' => sub {
+    my ($exit, $said) = run(
+        [
+            [
+                200,
+                '{"state":"failed","error":"MIGRATION_FAILED","message":"0002.sql:3: no \"state\":\"applied\" here"}'
+            ]
+        ]
+    );
+    is $exit, 1, 'fails';
+    like $said,            qr/^failed: .*MIGRATION_FAILED/m, 'and says why';
+    like slurp('outputs'), qr/state=failed/,                'tells GitHub';
+};
+subtest 'not over in time' => sub {
+    my ($exit, $said) = run([[200, '{"state":"running"}']], arguments => ['--wait=1']);
+    is $exit, 3, 'is neither good nor bad';
+    like $said, qr{the run has not ended within 1 s; it goes on}, 'and says so';
+};
+is((run([[200, '<h1>Hello</h1>'], [503, ''], [500, 'oops'], [200, '{"state":"retry","error":"LOCK_HELD"}'], $applied]))[0],
+    0, 'what passes is waited for');
+subtest 'not allowed to ask' => sub {
+    my ($exit, $said) = run([[403, '{}']]);
+    is $exit, 1, 'fails at once';
+    like $said, qr/refuses the question \(403\)/, 'and says what to look at';
+};
+subtest 'a token from elsewhere' => sub {
+    my ($exit) = run([$applied], env => {ID_TOKEN => 'made.by.github'});
+    is $exit, 0, 'ends well';
+    unlike slurp('called'), qr/print-identity-token/,                        'gcloud is not asked for one';
+    like slurp('asked'),    qr/^Authorization: Bearer made\.by\.github\r$/m, 'the given one is used';
+};
+subtest 'publish only' => sub {
+    my ($exit, $said) = run([$applied], arguments => ['--wait=0']);
+    is $exit,          0,  'ends well';
+    is slurp('asked'), '', 'and asks nothing';
+};
+is((run([$applied], arguments => ['--wait=soon']))[0], 2, 'a wait that is no number is refused');
+is((run([$applied], arguments => ['--topic=']))[0],    2, 'a topic must be given');
+is((run([$applied], arguments => ['--tpoic=x']))[0],   2, 'an unknown argument is refused');
+{
+    write_file('bin/gcloud', 0755, "#!/bin/sh\necho 'ERROR: no such topic' >&2\nexit 1\n");
+    my ($exit, $said) = run([$applied]);
+    is $exit, 1, 'a publish that fails is a failure';
+    like $said, qr/no such topic/, 'and gcloud says why';
+    unlink "$work/bin/gcloud";
+}
+
+SKIP: {
+    my $build = $ENV{BUILD} // 'build/debug';
+    skip 'the real gcloud is not installed', 1 if !grep { -x "$_/gcloud" } split /:/, $ENV{PATH};
+    skip "$build/localcloud is not built", 1 if !-x "$build/localcloud";
+    my $cloud = Pawl::LocalCloud->start(project => 'p1');
+    $cloud->create_topic('pawl-migrate');
+    $cloud->create_subscription('all', topic => 'pawl-migrate');
+    mkdir "$work/gcloud";
+    my ($exit, $said) = run(
+        [$applied],
+        arguments => ['--message={"release":"abc"}'],
+        env       => {
+            ID_TOKEN                                        => 'x',
+            CLOUDSDK_CONFIG                                 => "$work/gcloud",
+            CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB          => $cloud->url . '/',
+            CLOUDSDK_AUTH_DISABLE_CREDENTIALS               => 'true',
+            CLOUDSDK_CORE_DISABLE_PROMPTS                   => 1,
+            CLOUDSDK_CORE_DISABLE_USAGE_REPORTING           => 'true',
+            CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK => 'true',
+        }
+    );
+    is $exit, 0, 'the real gcloud publishes' or diag $said;
+    my ($received) = $cloud->wait_pulled('all', 1);
+    is $received->{bytes}, '{"release":"abc"}', 'byte for byte';
+    like $said,          qr/^published $received->{message}{messageId} to/,     'and its message id is understood';
+    like slurp('asked'), qr{^GET /runs/$received->{message}{messageId}\?wait=}, 'and asked for';
+}
+done_testing;
