@@ -36,6 +36,7 @@ void report_json(const struct run_request *request, const struct run_report *rep
     put_optional(&writer, "served_by", served_by);
     json_put_integer(&writer, strcmp(report->state, "planned") == 0 ? "pending" : "applied", (int64_t)report->count);
     json_put_string(&writer, "version", report->version);
+    put_optional(&writer, "digest", report->digest);
     json_begin_array(&writer, "migrations");
     for (size_t i = 0; i < report->count; i++)
         put_item(&writer, &report->items[i]);
@@ -57,7 +58,8 @@ void report_status_item(struct json_writer *writer, const struct status_item *it
     json_end_object(writer);
 }
 
-void report_error_json(const struct run_request *request, const struct error *err, struct text *out) {
+void report_error_json(const struct run_request *request, const struct error *err, const char *parked,
+                       struct text *out) {
     struct json_writer writer = JSON_WRITER(out);
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "status", error_class(err->code) == CLASS_RETRY ? "retry" : "failed");
@@ -75,6 +77,7 @@ void report_error_json(const struct run_request *request, const struct error *er
     put_optional(&writer, "detail", err->detail);
     put_optional(&writer, "hint", err->hint);
     json_put_string(&writer, "remedy", error_remedy(err->code));
+    put_optional(&writer, "parked", parked);
     json_end_object(&writer);
 }
 
@@ -101,7 +104,7 @@ void report_failure_text(struct terminal *terminal, const struct error *err) {
 int report_failure(const struct options *options, const struct error *err) {
     if (options->json) {
         cleanup_text struct text out = TEXT(16384);
-        report_error_json(NULL, err, &out);
+        report_error_json(NULL, err, NULL, &out);
         (void)printf("%s\n", text_string(&out)); // a closed stdout must not hide the exit code
     } else {
         struct terminal terminal = terminal_open(stderr, options->color);

@@ -10,8 +10,9 @@
 void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
                  struct text *out);
 // `{"status":"failed"|"retry","run":...,"target":...,"error":CODE,"message":...,"file","line","statement","sqlstate","detail","hint","remedy"}`;
-// `request` may be NULL.
-void report_error_json(const struct run_request *request, const struct error *err, struct text *out);
+// `request` may be NULL. `parked`: the id that the message has in the dead-letter topic; NULL = it was not parked.
+void report_error_json(const struct run_request *request, const struct error *err, const char *parked,
+                       struct text *out);
 // One element of a list of migrations with their states.
 void report_status_item(struct json_writer *writer, const struct status_item *item);
 // The failure for a person: message, place, what PostgreSQL said, what to do.

@@ -89,7 +89,13 @@ static bool read_request(const struct service *service, struct delivery *deliver
 }
 
 static bool read_source(const struct service *service, struct delivery *delivery, struct error *err) {
-    return directory_read(service->options->migrations, delivery->arena, &delivery->set, err);
+    if (!directory_read(service->options->migrations, delivery->arena, &delivery->set, err))
+        return false;
+    const char *reviewed = delivery->request.digest;
+    if (reviewed && strcmp(reviewed, delivery->set.digest) != 0)
+        return error_set(err, ERROR_DIGEST_MISMATCH, "the files here have the digest %s, the message asks for %s",
+                         delivery->set.digest, reviewed);
+    return true;
 }
 
 // ---- lock, ledger, plan, apply -----------------------------------------------------------------------------------------
@@ -172,16 +178,49 @@ static void record_refusal(struct service *service, const struct delivery *deliv
         log_failure(LOG_WARNING, &delivery->log, &err);
 }
 
+// The message goes to the dead-letter topic, where a human finds it with what went wrong, and never again against the database.
+static const char *park(struct service *service, const struct delivery *delivery, const struct error *failure) {
+    struct error err = {0};
+    const char *id = NULL;
+    if (!delivery->run.id || !service->outbox.dead_letters)
+        return NULL;
+    if (!outbox_park(&service->outbox, &delivery->envelope, &delivery->run, failure, delivery->arena, &id, &err)) {
+        log_failure(LOG_ERROR, &delivery->log, &err);
+        return NULL;
+    }
+    const struct log_field fields[] = {LOG_STRING("deadLetter", id)};
+    log_fields(LOG_NOTICE, &delivery->log, fields, 1, "parked as message %s of %s", id, service->outbox.dead_letters);
+    return id;
+}
+
 static void report_failed(struct service *service, const struct delivery *delivery, const struct error *err,
                           struct server_answer *answer) {
-    enum error_class class = error_class(err->code);
-    if (class == CLASS_PERMANENT)
-        record_refusal(service, delivery, err);
-    log_failure(class == CLASS_PERMANENT ? LOG_ERROR : LOG_WARNING, &delivery->log, err);
+    bool permanent = error_class(err->code) == CLASS_PERMANENT;
+    log_failure(permanent ? LOG_ERROR : LOG_WARNING, &delivery->log, err);
     server_answer_error(err, answer); // status and Retry-After
     text_clear(&answer->body);
     answer->body.max = ANSWER_MAX;
-    report_error_json(delivery->run.id ? &delivery->run : NULL, err, &answer->body);
+    const char *parked = NULL;
+    if (permanent) {
+        record_refusal(service, delivery, err);
+        parked = park(service, delivery, err);
+    }
+    if (parked)
+        answer->status = 200; // acknowledged: it lies there now
+    report_error_json(delivery->run.id ? &delivery->run : NULL, err, parked, &answer->body);
+}
+
+// After a run, and after a failure that ends the message's way; what will be delivered again is not told yet.
+static void tell_result(struct service *service, const struct delivery *delivery, const struct error *failure,
+                        const struct server_answer *answer) {
+    bool done = failure->code == ERROR_NONE;
+    if (!delivery->run.id || !service->outbox.results || (!done && error_class(failure->code) != CLASS_PERMANENT))
+        return;
+    struct error err = {0};
+    struct view body = {text_string(&answer->body), answer->body.length};
+    if (!outbox_tell(&service->outbox, &delivery->run, done ? delivery->report.state : "failed", body, delivery->arena,
+                     &err))
+        log_failure(LOG_WARNING, &delivery->log, &err);
 }
 
 static void handle_push(void *context, struct server_exchange *exchange) {
@@ -198,6 +237,7 @@ static void handle_push(void *context, struct server_exchange *exchange) {
         metrics_failed(&service->metrics, err.code);
         report_failed(service, &delivery, &err, &answer);
     }
+    tell_result(service, &delivery, &err, &answer);
     server_answer(exchange, &answer);
 }
 
@@ -261,7 +301,6 @@ static bool listen_and_serve(struct service *service, struct error *err) {
 }
 
 int command_serve(const struct options *options, struct arena *arena) {
-    (void)arena;
     static const char *const formats[] = {[LOG_AUTO] = "auto", [LOG_JSON] = "json", [LOG_TEXT] = "text"};
     static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
     enum log_format format = LOG_AUTO;
@@ -274,7 +313,7 @@ int command_serve(const struct options *options, struct arena *arena) {
     shutdown_block();
     struct error err = {0};
     struct service service;
-    if (!service_open(options, &service, &err)) {
+    if (!service_open(options, arena, &service, &err)) {
         log_failure(LOG_CRITICAL, NULL, &err);
         return error_exit_code(err.code);
     }

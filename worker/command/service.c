@@ -29,7 +29,7 @@ static bool check_settings(const struct options *options, struct error *err) {
     return true;
 }
 
-bool service_open(const struct options *options, struct service *ret_service, struct error *err) {
+bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err) {
     struct service service = {
         .options = options,
         .callers = {.audiences = options->audiences,
@@ -47,6 +47,10 @@ bool service_open(const struct options *options, struct service *ret_service, st
                          "2026-02-26T19:13:55Z");
     if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
         return error_wrap(err, "PAWL_JWKS_URL");
+    if (!outbox_open(options, arena, &service.outbox, err)) {
+        keys_free(service.keys);
+        return false;
+    }
     service.database = run_database_new(options->database_url);
     service.control = run_control_new();
     service.gate = gate_new(WAITING_PUSHES_MAX);
@@ -64,6 +68,7 @@ void service_close(struct service *service) {
     run_database_free(service->database);
     run_control_free(service->control);
     keys_free(service->keys);
+    outbox_close(&service->outbox);
     (void)pthread_mutex_destroy(&service->ready_mutex);
 }
 

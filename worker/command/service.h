@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "command/gate.h"
 #include "command/metrics.h"
+#include "command/outbox.h"
 #include "migrate/run.h"
 #include "net/server.h"
 #include "options.h"
@@ -22,6 +23,7 @@ struct service {
     struct run_database *database;
     struct run_control *control;
     struct gate *gate;
+    struct outbox outbox;
     struct metrics metrics;
     atomic_uint waiters; // of those who ask for a run
     struct server *server;
@@ -35,7 +37,7 @@ struct service {
 
 // Checks the configuration (every missing setting is named at once) and makes the parts; nothing is fetched or connected yet.
 // Errors: ERROR_CONFIGURATION.
-bool service_open(const struct options *options, struct service *ret_service, struct error *err);
+bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err);
 void service_close(struct service *service);
 // Fetches the keys and connects to the database, each on a thread of its own, while the server already listens. Failures are logged
 // and are not final: the first delivery tries again. The threads end with gate_close.

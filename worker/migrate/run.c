@@ -304,6 +304,7 @@ bool run_execute(struct run_database *database, const struct migration_set *set,
     }
     run.report.ms = clock_ms() - run.started;
     run.report.round_trips = run.round_trips;
+    run.report.digest = arena_string(arena, set->digest);
     *ret_report = run.report;
     return true;
 }

@@ -45,6 +45,7 @@ struct run_report {         // lives in the arena given
     size_t count;
     size_t applied_before; // rows in the ledger before
     const char *version;   // newest applied version after; NULL = none
+    const char *digest;    // of the files
     uint64_t ms, round_trips;
 };
 enum run_event_kind {

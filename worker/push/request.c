@@ -61,6 +61,15 @@ static bool is_text(const struct key *key, struct view *value) {
     return value->length > 0 && is_remark(key, value);
 }
 
+static bool is_digest(const struct key *key, struct view *value) {
+    for (size_t i = 0; i < value->length; i++) {
+        char c = value->data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+    }
+    return value->length == key->max;
+}
+
 static bool is_action(const struct key *key, struct view *value) {
     (void)key;
     return view_is(*value, "migrate") || view_is(*value, "plan");
@@ -73,11 +82,11 @@ static const struct key keys[] = {
     {"target", is_name, PLACE(request.target), 63, "1 to 63 of a-z, 0-9, _ and -", false, NULL},
     {"release", is_text, PLACE(request.release), 200, "1 to 200 bytes without control characters", false, NULL},
     {"to", is_version, PLACE(request.to), 64, "a version: 1 to 64 digits", true, NULL},
+    {"digest", is_digest, PLACE(request.digest), 64, "64 hexadecimal digits", false, NULL},
     {"action", is_action, PLACE(action), 0, "migrate or plan", false, "rollback"},
     {"reason", is_remark, PLACE(request.reason), 500, "at most 500 bytes without control characters", false, NULL},
     // brought by later versions
     {.name = "source"},
-    {.name = "digest"},
     {.name = "steps"},
     {.name = "out_of_order"},
     {.name = "proof"},

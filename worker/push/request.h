@@ -12,6 +12,7 @@ struct request {
     const char *target;  // [a-z0-9_-], 1 to 63
     const char *release; // 1 to 200 bytes
     const char *to;      // digits, at most 64, without leading zeros ("0" stays)
+    const char *digest;  // SHA-256 of the migration set that was reviewed: 64 lower-case hexadecimal digits
     const char *reason;  // 1 to 500 bytes; an empty one counts as not said
     enum request_action action;
 };

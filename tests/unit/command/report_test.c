@@ -51,7 +51,7 @@ static void a_failure_says_where_and_what_to_do(void **state) {
     err.statement = 2;
     err.statements = 3;
     struct text out cleanup_text = TEXT(8192);
-    report_error_json(&request, &err, &out);
+    report_error_json(&request, &err, NULL, &out);
     assert_non_null(strstr(text_string(&out), "{\"status\":\"failed\",\"run\":\"77\""));
     assert_non_null(
         strstr(text_string(&out),
@@ -65,7 +65,7 @@ static void what_may_pass_is_called_retry(void **state) {
     struct error err = {0};
     error_set(&err, ERROR_LOCK_HELD, "held");
     struct text out cleanup_text = TEXT(8192);
-    report_error_json(NULL, &err, &out);
+    report_error_json(NULL, &err, NULL, &out);
     assert_non_null(strstr(text_string(&out), "{\"status\":\"retry\",\"error\":\"LOCK_HELD\""));
     assert_null(strstr(text_string(&out), "\"line\""));
 }

@@ -130,9 +130,20 @@ static void a_version_may_be_a_number_where_it_is_exact(void **state) {
     }
 }
 
+static void a_digest_is_sixty_four_lower_case_hexadecimal_digits(void **state) {
+    (void)state;
+    static const char good[] = "{\"digest\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}";
+    assert_int_equal(strlen(must_read(good, NULL, NULL).digest), 64);
+    static const char *const bad[] = {"", "abc", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeF",
+                                      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
+                                      "sha256:0123456789abcdef0123456789abcdef0123456789abcdef012345678"};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        must_refuse("", "digest", bad[i], ERROR_REQUEST_MALFORMED, "64 hexadecimal digits");
+}
+
 static void keys_of_later_versions_are_named(void **state) {
     (void)state;
-    static const char *const later[] = {"source", "digest", "steps", "out_of_order", "proof"};
+    static const char *const later[] = {"source", "steps", "out_of_order", "proof"};
     for (size_t i = 0; i < COUNT(later); i++) {
         char data[64], message[64];
         (void)snprintf(data, sizeof(data), "{\"target\":\"main\",\"%s\":\"x\"}", later[i]);
@@ -296,6 +307,7 @@ int main(void) {
         cmocka_unit_test(both_forms_together_make_one_request),
         cmocka_unit_test(a_key_that_says_two_things_is_refused_by_name),
         cmocka_unit_test(a_version_may_be_a_number_where_it_is_exact),
+        cmocka_unit_test(a_digest_is_sixty_four_lower_case_hexadecimal_digits),
         cmocka_unit_test(keys_of_later_versions_are_named),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(attributes_of_the_platform_are_ignored),
