@@ -56,7 +56,7 @@ INTEGRATION_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/integration/*/*_
 TEST_HELPERS := $(filter-out %_test.c,$(wildcard tests/unit/*/*.c tests/integration/*/*.c))
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(BUILD)/%.o)
 CONTRACT_TESTS := $(wildcard tests/contract/*.t)
-E2E_TESTS := $(wildcard tests/e2e/*.t)
+E2E_TESTS := $(wildcard tests/e2e/*.t) tests/soak/soak.t
 HOUSE_TESTS := $(wildcard tests/house/*.t)
 INFRA_TESTS := $(wildcard tests/infra/*.t)
 LOCALCLOUD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/localcloud/*.c))
@@ -101,13 +101,16 @@ FORCE:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
-.PHONY: deps build-tests test test-unit fuzz build-fuzzers
+.PHONY: deps build-tests test soak test-unit fuzz build-fuzzers
 deps: ## install what building and testing need (Debian packages; sudo when not root)
 	@tests/deps
 build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(BUILD)/proxy $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
 test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
 	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
 	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS) $(FAULT_TESTS)
+soak: deps ## 5,000 messages to workers that are killed at random, for several minutes
+	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/pawl $(BUILD)/localcloud
+	@BUILD=$(BUILD) MESSAGES=5000 SECONDS=200 tests/run tests/soak/soak.t
 test-unit: $(UNIT_TESTS) ## only the tests that need no server
 	@BUILD=$(BUILD) tests/run $(UNIT_TESTS)
 .PHONY: fault
