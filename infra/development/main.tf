@@ -25,6 +25,12 @@ variable "github" {
   default     = null
 }
 
+variable "operators" {
+  description = "Who may publish by hand and replay."
+  type        = list(string)
+  default     = []
+}
+
 variable "alert_emails" {
   description = "Who gets the alerts."
   type        = list(string)
@@ -41,6 +47,7 @@ module "pawl" {
   project             = var.project
   region              = var.region
   github              = var.github
+  operators           = var.operators
   alert_emails        = var.alert_emails
   deletion_protection = false
   log_level           = "debug"

@@ -145,3 +145,21 @@ resource "google_storage_bucket_iam_member" "deployer_source" {
   role   = "roles/storage.objectViewer"
   member = google_service_account.deployer.member
 }
+
+# ---- operators -------------------------------------------------------------------------------------------------------
+
+resource "google_pubsub_topic_iam_member" "operator" {
+  for_each = toset(var.operators)
+  project  = var.project
+  topic    = google_pubsub_topic.migrate.name
+  role     = "roles/pubsub.publisher"
+  member   = each.value
+}
+
+resource "google_pubsub_subscription_iam_member" "operator" {
+  for_each     = toset(var.operators)
+  project      = var.project
+  subscription = google_pubsub_subscription.dead.name
+  role         = "roles/pubsub.subscriber"
+  member       = each.value
+}

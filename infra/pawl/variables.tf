@@ -190,6 +190,12 @@ variable "images_kept" {
   default     = 20
 }
 
+variable "operators" {
+  description = "Who may publish by hand and send parked messages back (`pawl replay`), such as group:platform@example.com."
+  type        = list(string)
+  default     = []
+}
+
 # ---- who is told -----------------------------------------------------------------------------------------------------
 
 variable "alert_emails" {

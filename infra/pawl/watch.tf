@@ -146,10 +146,15 @@ resource "google_monitoring_alert_policy" "parked" {
   documentation {
     subject = "${var.name}: a message waits in the dead-letter subscription"
     content = <<-EOT
-      See it:  gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead.name} --project=${var.project} --limit=10 --format=json
+      See what is parked, and why:
 
-      Its attributes say what went wrong. When the reason is gone, publish it again to `${google_pubsub_topic.migrate.name}` and
-      acknowledge it here: the ledger makes sure that what is applied is not applied twice.
+          pawl replay --project=${var.project} --subscription=${google_pubsub_subscription.dead.name} --list
+
+      When the reason is gone, send it back (`--all`, or some by `--id`):
+
+          pawl replay --project=${var.project} --subscription=${google_pubsub_subscription.dead.name} --topic=${google_pubsub_topic.migrate.name} --all
+
+      The ledger makes sure that what is applied is not applied twice.
     EOT
   }
   depends_on = [google_project_service.api]

@@ -26,6 +26,12 @@ variable "github" {
   default     = null
 }
 
+variable "operators" {
+  description = "Who may publish by hand and replay."
+  type        = list(string)
+  default     = []
+}
+
 variable "alert_emails" {
   description = "Who gets the alerts."
   type        = list(string)
@@ -42,6 +48,7 @@ module "pawl" {
   project      = var.project
   region       = var.region
   github       = var.github == null ? null : merge(var.github, { environment = "production" })
+  operators    = var.operators
   alert_emails = var.alert_emails
   labels       = { environment = "production" }
   cloud_sql = {
