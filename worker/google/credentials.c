@@ -3,12 +3,16 @@
 #include "base/clock.h"
 #include "google/account.h"
 #include "google/federation.h"
+#include "google/grant.h"
+#include "google/impersonation.h"
 #include "google/metadata.h"
 #include "google/smallfile.h"
 #include "google/user.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define IMPERSONATION "service_account_impersonation_url"
 
 // 3 min 45 s: the metadata server makes a new token 4 minutes before the old one's end, not earlier.
 enum { FILE_MAX = 65536, EARLY_S = 225, KEPT_MAX = 16 };
@@ -33,7 +37,8 @@ struct credentials {
 
 // ---- opening -----------------------------------------------------------------------------------------------------------
 
-static bool open_source(struct credentials *credentials, const struct json *file, struct error *err) {
+static bool open_plain(struct caller *caller, const struct json *file, struct bearer_source *ret_source,
+                       struct error *err) {
     static const struct {
         const char *type;
         bool (*open)(struct caller *caller, const struct json *file, struct bearer_source *ret_source,
@@ -43,15 +48,33 @@ static bool open_source(struct credentials *credentials, const struct json *file
         {"external_account", federation_open},
         {"authorized_user", user_open},
     };
+    struct view type = {0};
+    (void)json_string(json_get(file, "type"), &type);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (view_is(type, types[i].type))
+            return types[i].open(caller, file, ret_source, err);
+    return error_set(
+        err, ERROR_CONFIGURATION,
+        "its type is none of service_account, external_account, authorized_user and impersonated_service_account");
+}
+
+// A file of type impersonated_service_account holds another one inside; a federated one may name an account too.
+static bool open_source(struct credentials *credentials, const struct json *file, struct error *err) {
     struct view type = {0}, project;
+    struct bearer_source plain;
     (void)json_string(json_get(file, "type"), &type);
     if (json_string(json_get(file, "project_id"), &project))
         credentials->project = memory_string(project.data);
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (view_is(type, types[i].type))
-            return types[i].open(credentials->caller, file, &credentials->source, err);
-    return error_set(err, ERROR_CONFIGURATION,
-                     "its type is none of service_account, external_account and authorized_user");
+    bool wrapped = view_is(type, "impersonated_service_account");
+    cleanup_free char *url = NULL;
+    if ((wrapped || json_get(file, IMPERSONATION)) && !grant_url(file, IMPERSONATION, NULL, &url, err))
+        return false;
+    if (!open_plain(credentials->caller, wrapped ? json_get(file, "source_credentials") : file, &plain, err))
+        return false;
+    if (url)
+        return impersonation_open(credentials->caller, url, plain, &credentials->source, err);
+    credentials->source = plain;
+    return true;
 }
 
 static bool open_file(struct credentials *credentials, const char *path, struct error *err) {

@@ -1,4 +1,4 @@
-// Subject token, exchange, impersonation. See federation.h.
+// Subject token and exchange. See federation.h.
 #include "google/federation.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -9,14 +9,11 @@
 
 #define FETCHED "cannot get the token of the place where this runs"
 #define EXCHANGED "cannot exchange that token at Google's security token service"
-#define IMPERSONATED "cannot impersonate the service account"
-#define ACCESS_METHOD ":generateAccessToken"
-enum { FORM_MAX = 65536, SUBJECT_MAX = 65536, BODY_MAX = 16384 };
+enum { FORM_MAX = 65536, SUBJECT_MAX = 65536 };
 
 struct federation {
     struct caller *caller;
     char *audience, *subject_type, *token_url;
-    char *impersonation_url;         // NULL: the federated token itself is used
     char *url, *path;                // of the subject token: one of them
     char *headers[CALL_HEADERS_MAX]; // for `url`; secrets
     size_t header_count;
@@ -28,7 +25,6 @@ static void close_federation(void *self) {
     free(federation->audience);
     free(federation->subject_type);
     free(federation->token_url);
-    free(federation->impersonation_url);
     free(federation->url);
     free(federation->path);
     for (size_t i = 0; i < federation->header_count; i++) {
@@ -79,9 +75,10 @@ static bool read_subject(const struct federation *federation, struct secret *ret
                              federation->field ? " in the member " : "", federation->field ? federation->field : "");
 }
 
-// ---- exchange and impersonation ----------------------------------------------------------------------------------------
+// ---- exchange ----------------------------------------------------------------------------------------
 
-static bool exchange(struct federation *federation, const char *scope, struct bearer *ret_bearer, struct error *err) {
+static bool exchange(const struct federation *federation, const char *scope, struct bearer *ret_bearer,
+                     struct error *err) {
     cleanup_text struct text form = TEXT(FORM_MAX);
     cleanup_secret struct secret subject = {0};
     cleanup_json struct json *answer = NULL;
@@ -100,79 +97,15 @@ static bool exchange(struct federation *federation, const char *scope, struct be
     return done;
 }
 
-// POST EMAIL:generateAccessToken or EMAIL:generateIdToken. https://cloud.google.com/iam/docs/reference/credentials/rest
-static bool impersonate(struct federation *federation, const char *url, const struct text *body,
-                        struct json **ret_answer, struct error *err) {
-    struct bearer federated;
-    if (!exchange(federation, GRANT_SCOPE_ALL, &federated, err))
-        return false;
-    struct call call = {
-        .what = IMPERSONATED,
-        .url = url,
-        .token = federated.value.value,
-        .body = {text_string(body), body->length},
-    };
-    grant_limits(&call);
-    bool done = body->full
-                    ? error_set(err, ERROR_CREDENTIALS_REFUSED, IMPERSONATED ": the scope or audience is too long")
-                    : call_json(federation->caller, &call, ret_answer, err);
-    bearer_done(&federated);
-    return done;
-}
-
-static bool read_impersonated(const struct json *answer, struct bearer *ret_bearer, struct error *err) {
-    struct view token, expires;
-    int64_t expires_ms;
-    if (!json_string(json_get(answer, "accessToken"), &token) ||
-        !json_string(json_get(answer, "expireTime"), &expires) || !bearer_is_valid(token) ||
-        !clock_parse(expires.data, &expires_ms))
-        return error_set(err, ERROR_CREDENTIALS_UNAVAILABLE,
-                         IMPERSONATED ": the answer has no accessToken with its expireTime");
-    ret_bearer->value = (struct secret){0};
-    secret_set(&ret_bearer->value, token.data);
-    ret_bearer->expires = expires_ms / 1000;
-    return true;
-}
-
 static bool make_access(void *self, const char *scope, struct bearer *ret_bearer, struct error *err) {
-    struct federation *federation = self;
-    if (!federation->impersonation_url)
-        return exchange(federation, scope, ret_bearer, err);
-    cleanup_text struct text body = TEXT(BODY_MAX);
-    cleanup_json struct json *answer = NULL;
-    struct json_writer writer = JSON_WRITER(&body);
-    json_begin_object(&writer, NULL);
-    json_begin_array(&writer, "scope");
-    json_put_string(&writer, NULL, scope);
-    json_end_array(&writer);
-    json_put_string(&writer, "lifetime", "3600s");
-    json_end_object(&writer);
-    return impersonate(federation, federation->impersonation_url, &body, &answer, err) &&
-           read_impersonated(answer, ret_bearer, err);
+    return exchange(self, scope, ret_bearer, err);
 }
 
 static bool make_identity(void *self, const char *audience, struct bearer *ret_bearer, struct error *err) {
-    struct federation *federation = self;
-    if (!federation->impersonation_url)
-        return error_set(err, ERROR_CREDENTIALS_MISSING,
-                         "workload identity federation makes no ID token without a service account; name one "
-                         "(service_account of google-github-actions/auth), or give PAWL_ID_TOKEN");
-    cleanup_text struct text body = TEXT(BODY_MAX), url = TEXT(4096);
-    cleanup_json struct json *answer = NULL;
-    struct view token = {0};
-    struct json_writer writer = JSON_WRITER(&body);
-    json_begin_object(&writer, NULL);
-    json_put_string(&writer, "audience", audience);
-    json_put_boolean(&writer, "includeEmail", true); // without it the worker cannot tell who asks
-    json_end_object(&writer);
-    size_t stem = strlen(federation->impersonation_url) - strlen(ACCESS_METHOD);
-    text_append_view(&url, (struct view){federation->impersonation_url, stem});
-    text_append(&url, ":generateIdToken");
-    if (!impersonate(federation, text_string(&url), &body, &answer, err))
-        return false;
-    if (!json_string(json_get(answer, "token"), &token))
-        return error_set(err, ERROR_CREDENTIALS_UNAVAILABLE, IMPERSONATED ": the answer has no token");
-    return bearer_read_identity(token, ret_bearer, err) || error_wrap(err, IMPERSONATED);
+    (void)self, (void)audience, (void)ret_bearer;
+    return error_set(err, ERROR_CREDENTIALS_MISSING,
+                     "workload identity federation makes no ID token without a service account; name one "
+                     "(service_account of google-github-actions/auth), or give PAWL_ID_TOKEN");
 }
 
 // ---- the file ----------------------------------------------------------------------------------------------------------
@@ -212,18 +145,6 @@ static bool take_source(struct federation *federation, const struct json *source
                      "the credentials file's credential_source.format is neither text nor json");
 }
 
-static bool take_impersonation(struct federation *federation, const struct json *file, struct error *err) {
-    if (!json_get(file, "service_account_impersonation_url"))
-        return true;
-    if (!grant_url(file, "service_account_impersonation_url", NULL, &federation->impersonation_url, err))
-        return false;
-    size_t length = strlen(federation->impersonation_url), tail = strlen(ACCESS_METHOD);
-    if (length > tail && strcmp(federation->impersonation_url + length - tail, ACCESS_METHOD) == 0)
-        return true;
-    return error_set(err, ERROR_CONFIGURATION,
-                     "the credentials file's service_account_impersonation_url does not end in " ACCESS_METHOD);
-}
-
 bool federation_open(struct caller *caller, const struct json *file, struct bearer_source *ret_source,
                      struct error *err) {
     struct federation *federation = memory_alloc(sizeof(*federation));
@@ -231,8 +152,7 @@ bool federation_open(struct caller *caller, const struct json *file, struct bear
     if (!grant_member(file, "audience", NULL, &federation->audience, err) ||
         !grant_member(file, "subject_token_type", NULL, &federation->subject_type, err) ||
         !grant_url(file, "token_url", "https://sts.googleapis.com/v1/token", &federation->token_url, err) ||
-        !take_source(federation, json_get(file, "credential_source"), err) ||
-        !take_impersonation(federation, file, err)) {
+        !take_source(federation, json_get(file, "credential_source"), err)) {
         close_federation(federation);
         return false;
     }

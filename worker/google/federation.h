@@ -1,6 +1,6 @@
 // Tokens by workload identity federation (`"type": "external_account"`): a token of the place where we run (GitHub Actions, say), from a
-// URL or a file, is exchanged at Google's security token service (RFC 8693), and, where the file says so, the result impersonates a
-// service account. No long-lived key anywhere. https://google.aip.dev/auth/4117
+// URL or a file, is exchanged at Google's security token service (RFC 8693). No long-lived key anywhere. Where the file asks for it, the
+// result impersonates a service account (impersonation.h). https://google.aip.dev/auth/4117
 #pragma once
 #include "google/bearer.h"
 #include "google/call.h"

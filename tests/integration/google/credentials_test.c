@@ -325,6 +325,12 @@ static void a_key_file_that_lacks_something_or_sends_secrets_elsewhere_is_refuse
         "not json",
         "{\"type\":\"service_account\"}",
         "{\"type\":\"gdch_service_account\"}",
+        "{\"type\":\"impersonated_service_account\"}",
+        "{\"type\":\"impersonated_service_account\",\"service_account_impersonation_url\":\"https://x/"
+        "y:generateAccessToken\"}",
+        "{\"type\":\"impersonated_service_account\",\"service_account_impersonation_url\":\"https://x/"
+        "y:generateAccessToken\","
+        "\"source_credentials\":{\"type\":\"impersonated_service_account\"}}",
         "{\"type\":\"service_account\",\"client_email\":\"a\",\"private_key_id\":\"k\",\"private_key\":\"S3CR3T\"}",
         "{\"type\":\"authorized_user\",\"client_id\":\"a\",\"client_secret\":\"S3CR3T\"}",
         "{\"type\":\"authorized_user\",\"client_id\":\"a\",\"client_secret\":\"S3CR3T\",\"refresh_token\":\"S3CR3T\","
@@ -471,6 +477,40 @@ static void a_persons_login_is_refreshed_but_makes_no_id_token(void **state) {
     assert_non_null(strstr(world->err.message, "PAWL_ID_TOKEN"));
 }
 
+static void a_persons_login_that_impersonates_makes_id_tokens(void **state) {
+    struct world *world = *state;
+    const char *url = stub_url(world->stub);
+    open_file(world,
+              arena_printf(
+                  world->arena,
+                  "{\"type\":\"impersonated_service_account\",\"service_account_impersonation_url\":"
+                  "\"%s/v1/x/w@p:generateAccessToken\",\"source_credentials\":{\"type\":\"authorized_user\","
+                  "\"client_id\":\"id\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"token_uri\":\"%s/token\"}}",
+                  url, url));
+    stub_answer(world->stub, 200, "", ACCESS("person", "3599"));
+    stub_answer(world->stub, 200, "", "{\"token\":\"" JWT "\"}");
+    assert_true(id_token(world));
+    assert_string_equal(world->token.value, JWT);
+    assert_string_equal(stub_seen(world->stub, 1)->line, "POST /v1/x/w@p:generateIdToken HTTP/1.1");
+}
+
+static void an_impersonation_that_answers_something_else_is_refused(void **state) {
+    struct world *world = *state;
+    static const char *const bodies[] = {
+        "{}", "{\"accessToken\":\"a\"}", "{\"accessToken\":\"a b\",\"expireTime\":\"2100-01-01T00:00:00Z\"}",
+        "{\"accessToken\":\"a\",\"expireTime\":\"soon\"}", "{\"accessToken\":\"a\",\"expireTime\":4102444800}"};
+    put_file(world->subject, "k8s.jwt.y");
+    open_file(world, federation_file(world, arena_printf(world->arena, "{\"file\":\"%s\"}", world->subject), true));
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        stub_forget(world->stub);
+        stub_answer(world->stub, 200, "", ACCESS("federated", "3600"));
+        stub_answer(world->stub, 200, "", bodies[i]);
+        assert_false(access_token(world));
+        assert_int_equal(world->err.code, ERROR_CREDENTIALS_UNAVAILABLE);
+        assert_false(id_token(world));
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -491,6 +531,8 @@ int main(void) {
         CASE(federation_without_a_service_account_makes_no_id_token_and_says_so),
         CASE(a_subject_token_that_is_none_is_refused_without_repeating_it),
         CASE(a_persons_login_is_refreshed_but_makes_no_id_token),
+        CASE(a_persons_login_that_impersonates_makes_id_tokens),
+        CASE(an_impersonation_that_answers_something_else_is_refused),
     };
     return cmocka_run_group_tests_name("google/credentials", tests, NULL, NULL);
 }
