@@ -1,12 +1,13 @@
 #!/usr/bin/perl
-# `pawl publish`: what arrives at the topic, and following a run to its end. The worker's answers to GET /runs/ID are played by localcloud.
+# `pawl publish`: what arrives at the topic, and following a run to its end. localcloud plays the worker's answers to
+# GET /runs/ID, for the states that are hard to meet; last comes the real one.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
-use JSON::PP ();
+use JSON::PP     ();
 use MIME::Base64 qw(decode_base64);
 use Test::More;
 use Pawl::LocalCloud;
@@ -26,7 +27,8 @@ my %env = (
     CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB => $cloud->url . '/',
     GCE_METADATA_HOST                      => $host,
     HOME                                   => $home,
-    map { $_ => undef } qw(GOOGLE_CLOUD_PROJECT GOOGLE_APPLICATION_CREDENTIALS PAWL_ACCESS_TOKEN PAWL_ID_TOKEN PAWL_TOPIC PAWL_URL
+    map { $_ => undef }
+        qw(GOOGLE_CLOUD_PROJECT GOOGLE_APPLICATION_CREDENTIALS PAWL_ACCESS_TOKEN PAWL_ID_TOKEN PAWL_TOPIC PAWL_URL
         PAWL_AUDIENCE PAWL_RELEASE PUBSUB_EMULATOR_HOST CLOUDSDK_CONFIG GITHUB_STEP_SUMMARY NO_COLOR PAWL_COLOR K_SERVICE),
 );
 sub publish { my ($arguments, %more) = @_; return pawl(['publish', @$arguments], env => {%env, %more}) }
@@ -45,17 +47,26 @@ sub worker_says {
     my $times = 0;
     for my $answer (reverse @answers) {
         my ($status, $body) = ref $answer eq 'ARRAY' ? @$answer : (200, $answer);
-        $cloud->fault('/runs/', status => $status, body => ref $body ? $json->encode($body) : $body, $times++ ? (times => 1) : ());
+        $cloud->fault('/runs/', status => $status, body => ref $body ? $json->encode($body) : $body,
+            $times++ ? (times => 1) : ());
     }
     return;
 }
 
-my %applied = (run => '1', state => 'applied', target => 'default', version => '2', ms => 42,
-    migrations => [{version => '1', file => '0001_a.sql', statements => 2, ms => 20}, {version => '2', file => '0002_b.sql', statements => 1, ms => 9}]);
-my %failed = (run => '1', state => 'failed', target => 'default', error => 'MIGRATION_FAILED', message => 'relation "x" does not exist',
-    file => '0003_c.sql', line => 4, statement => 2, statements => 3, sqlstate => '42P01', remedy => 'Correct the file.');
+my %applied = (
+    run        => '1', state => 'applied', target => 'default', version => '2', ms => 42,
+    migrations => [
+        {version => '1', file => '0001_a.sql', statements => 2, ms => 20},
+        {version => '2', file => '0002_b.sql', statements => 1, ms => 9}
+    ]
+);
+my %failed = (
+    run     => '1', state => 'failed', target => 'default', error => 'MIGRATION_FAILED',
+    message => 'relation "x" does not exist',
+    file => '0003_c.sql', line => 4, statement => 2, statements => 3, sqlstate => '42P01', remedy => 'Correct the file.'
+);
 
-# ---- publishing -------------------------------------------------------------------------------------------------------------
+# ---- publishing ------------------------------------------------------------------------------------------------------
 
 subtest 'a bare message asks for everything' => sub {
     my $run = publish(['--topic', 'migrate']);
@@ -67,24 +78,30 @@ subtest 'a bare message asks for everything' => sub {
 };
 
 subtest 'every flag arrives' => sub {
-    my $run = publish(['--topic=projects/p1/topics/migrate', '--target', 'shop', '--release', 'abc', '--to', '7', '--action', 'plan', '--reason', 'say "é"',
-        '--ordering-key', 'shop', '--attribute', 'sha=abc', '--attribute=env=a=b']);
+    my $run = publish([
+        qw(--topic=projects/p1/topics/migrate --target shop --release abc --to 7 --action plan --ordering-key shop),
+        qw(--attribute sha=abc --attribute=env=a=b), '--reason', 'say "é"'
+    ]);
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
     my $message = arrived();
-    is_deeply($message->{request}, {target => 'shop', release => 'abc', to => '7', action => 'plan', reason => "say \"\x{e9}\""}, 'the request');
+    is_deeply($message->{request},
+        {target => 'shop', release => 'abc', to => '7', action => 'plan', reason => "say \"\x{e9}\""}, 'the request');
     is_deeply($message->{attributes}, {sha => 'abc', env => 'a=b'}, 'the attributes');
     is($message->{orderingKey}, 'shop', 'the ordering key');
 };
 
 subtest 'topic, project and release may come from the environment' => sub {
-    my $run = publish(['--json'], PAWL_TOPIC => 'migrate', GOOGLE_CLOUD_PROJECT => 'p1', PAWL_RELEASE => 'r1');
+    my $run     = publish(['--json'], PAWL_TOPIC => 'migrate', GOOGLE_CLOUD_PROJECT => 'p1', PAWL_RELEASE => 'r1');
     my $message = arrived();
-    is_deeply($run->{json}, {message_id => $message->{messageId}, topic => 'projects/p1/topics/migrate'}, 'one JSON object') or diag $run->{err};
+    is_deeply($run->{json}, {message_id => $message->{messageId}, topic => 'projects/p1/topics/migrate'},
+        'one JSON object')
+        or diag $run->{err};
     is_deeply($message->{request}, {release => 'r1'}, 'the request');
 };
 
 subtest 'an emulator needs no credentials' => sub {
-    my $run = publish(['--topic', 'migrate', '--project', 'p1'], PUBSUB_EMULATOR_HOST => $host, CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB => undef, GCE_METADATA_HOST => '127.0.0.1:1');
+    my $run = publish(['--topic', 'migrate', '--project', 'p1'], PUBSUB_EMULATOR_HOST => $host,
+        CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB => undef, GCE_METADATA_HOST => '127.0.0.1:1');
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
     is_deeply(arrived()->{request}, {}, 'it arrived');
 };
@@ -107,18 +124,21 @@ subtest 'trouble that does not pass is exit 3' => sub {
 
 subtest 'what cannot be is refused before anything is sent' => sub {
     my @wrong = (
-        [[], {}, 2, qr/--topic/],
-        [['--topic', 'nonesuch'], {}, 1, qr/nonesuch.*NOT_FOUND/s],
-        [['--topic', 'a/b'], {}, 2, qr/projects/],
-        [['--topic', 'migrate', '--action', 'drop'], {}, 2, qr/migrate\|plan\|rollback/],
-        [['--topic', 'migrate', '--attribute', 'novalue'], {}, 2, qr/KEY=VALUE/],
-        [['--topic', 'migrate', '--attribute', '=x'], {}, 2, qr/KEY=VALUE/],
-        [['--topic', 'migrate', '--attribute', 'k=' . 'x' x 1025], {}, 2, qr/1024/],
-        [['--topic', 'migrate', '--wait'], {}, 2, qr/--url/],
+        [[],                                                              {}, 2, qr/--topic/],
+        [['--topic', 'nonesuch'],                                         {}, 1, qr/nonesuch.*NOT_FOUND/s],
+        [['--topic', 'a/b'],                                              {}, 2, qr/projects/],
+        [['--topic', 'migrate', '--action', 'drop'],                      {}, 2, qr/migrate\|plan\|rollback/],
+        [['--topic', 'migrate', '--attribute', 'novalue'],                {}, 2, qr/KEY=VALUE/],
+        [['--topic', 'migrate', '--attribute', '=x'],                     {}, 2, qr/KEY=VALUE/],
+        [['--topic', 'migrate', '--attribute', 'k=' . 'x' x 1025],        {}, 2, qr/1024/],
+        [['--topic', 'migrate', '--wait'],                                {}, 2, qr/--url/],
         [['--topic', 'migrate', '--wait', '--url', 'http://example.com'], {}, 2, qr/--url.*https/],
-        [['--topic', 'migrate', '--wait', '30', '--url', $cloud->url], {}, 2, qr/takes no argument/],
-        [['--topic', 'migrate'], {GCE_METADATA_HOST => '127.0.0.1:1'}, 2, qr/which project/],
-        [['--topic', 'migrate', '--project', 'p1'], {GOOGLE_APPLICATION_CREDENTIALS => '/nonexistent'}, 2, qr/GOOGLE_APPLICATION_CREDENTIALS.*No such file/],
+        [['--topic', 'migrate', '--wait', '30', '--url', $cloud->url],    {}, 2, qr/takes no argument/],
+        [['--topic', 'migrate'], {GCE_METADATA_HOST => '127.0.0.1:1'},        2, qr/which project/],
+        [
+            ['--topic', 'migrate', '--project', 'p1'], {GOOGLE_APPLICATION_CREDENTIALS => '/nonexistent'}, 2,
+            qr/GOOGLE_APPLICATION_CREDENTIALS.*No such file/
+        ],
     );
     for my $case (@wrong) {
         my ($arguments, $more, $exit, $words) = @$case;
@@ -131,26 +151,37 @@ subtest 'what cannot be is refused before anything is sent' => sub {
 };
 
 subtest 'no credentials: the error says what to set' => sub {
-    my $run = publish(['--topic', 'migrate', '--project', 'p1'], GCE_METADATA_HOST => undef, PAWL_ACCESS_TOKEN => 'a b');
+    my $run =
+        publish(['--topic', 'migrate', '--project', 'p1'], GCE_METADATA_HOST => undef, PAWL_ACCESS_TOKEN => 'a b');
     is($run->{exit}, 2, 'a token that is none is exit 2');
     unlike($run->{err}, qr/a b/, 'and is not repeated');
 };
 
-# ---- following --------------------------------------------------------------------------------------------------------------
+# ---- following -------------------------------------------------------------------------------------------------------
 
-sub follow { my ($wait, @more) = @_; my %more = @more; return publish(['--topic', 'migrate', "--wait=$wait", '--url', $cloud->url, @{delete $more{arguments} // []}], %more) }
+sub follow {
+    my ($wait, @more) = @_;
+    my %more = @more;
+    return publish(['--topic', 'migrate', "--wait=$wait", '--url', $cloud->url, @{delete $more{arguments} // []}],
+        %more);
+}
 
 subtest 'a run is followed to its end' => sub {
     my $summary = "$home/summary";
-    worker_says([404, {error => 'HTTP_NOT_FOUND'}], {run => '1', state => 'waiting', holder => 'run 7 holds the lock'}, [503, ''], {run => '1', state => 'running', progress => 'pawl 1 2/2 0002_b.sql'}, \%applied);
+    worker_says([404, {error => 'HTTP_NOT_FOUND'}], {run => '1', state => 'waiting', holder => 'run 7 holds the lock'},
+        [503, ''], {run => '1', state => 'running', progress => 'pawl 1 2/2 0002_b.sql'}, \%applied);
     my $run = follow('60s', GITHUB_STEP_SUMMARY => $summary);
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
     my $id = arrived()->{messageId};
-    like($run->{out}, qr/\A$id\nfile +statements +ms\n0001_a\.sql +2 +20\n0002_b\.sql +1 +9\napplied 2 migrations in 42 ms; the database is at version 2\n\z/, 'id, table, sum');
-    like($run->{err}, qr/not delivered yet.*waiting: run 7 holds the lock.*HTTP 503.*running: 2\/2 0002_b\.sql/s, 'and what went on, on stderr');
+    like($run->{out},
+        qr/\A$id\nfile +statements +ms\n0001_a\.sql +2 +20\n0002_b\.sql +1 +9\napplied 2 migrations in 42 ms; the database is at version 2\n\z/,
+        'id, table, sum');
+    like($run->{err}, qr/not delivered yet.*waiting: run 7 holds the lock.*HTTP 503.*running: 2\/2 0002_b\.sql/s,
+        'and what went on, on stderr');
     open my $in, '<', $summary or die "$summary: $!";
     my $markdown = do { local $/; <$in> };
-    like($markdown, qr/^### pawl: applied 2 migrations in 42 ms; the database is at version 2$/m, 'the summary has a heading');
+    like($markdown, qr/^### pawl: applied 2 migrations in 42 ms; the database is at version 2$/m,
+        'the summary has a heading');
     like($markdown, qr/^\| 0002\\_b\.sql \| 1 \| 9 \|$/m, 'and the table');
 };
 
@@ -158,7 +189,9 @@ subtest 'a failed run is exit 1 and says where' => sub {
     worker_says(\%failed);
     my $run = follow('60s');
     is($run->{exit}, 1, 'exit 1');
-    like($run->{out}, qr/failed: relation "x" does not exist\n  at: +0003_c\.sql, line 4, statement 2 of 3\n  code: +MIGRATION_FAILED/, 'with file, line and statement');
+    like($run->{out},
+        qr/failed: relation "x" does not exist\n  at: +0003_c\.sql, line 4, statement 2 of 3\n  code: +MIGRATION_FAILED/,
+        'with file, line and statement');
     like($run->{out}, qr/to do: +Correct the file/, 'and what to do');
     arrived();
 };
@@ -167,7 +200,8 @@ subtest 'a run that does not end in time is exit 3' => sub {
     worker_says({run => '1', state => 'retry', error => 'LOCK_HELD', message => 'held by run 7'});
     my $run = follow('2s', GITHUB_STEP_SUMMARY => "$home/unfinished");
     is($run->{exit}, 3, 'exit 3');
-    like($run->{err}, qr/retry: held by run 7.*has not ended after 2 s: retry.*RUN_UNFINISHED/s, 'and says how it stood');
+    like($run->{err}, qr/retry: held by run 7.*has not ended after 2 s: retry.*RUN_UNFINISHED/s,
+        'and says how it stood');
     ok(-s "$home/unfinished", 'the summary says so too');
     arrived();
 };
@@ -209,9 +243,9 @@ subtest 'JSON holds what the worker said' => sub {
     arrived();
     worker_says({run => '1', state => 'running'});
     $run = follow('1s', arguments => ['--json']);
-    is($run->{exit}, 3, 'unfinished is exit 3');
-    is($run->{json}{error}, 'RUN_UNFINISHED', 'with its code');
-    is($run->{json}{run}{state}, 'running', 'and the last state');
+    is($run->{exit},             3,                'unfinished is exit 3');
+    is($run->{json}{error},      'RUN_UNFINISHED', 'with its code');
+    is($run->{json}{run}{state}, 'running',        'and the last state');
     arrived();
 };
 
@@ -219,9 +253,11 @@ subtest 'JSON holds what the worker said' => sub {
 subtest 'the worker is asked with an ID token for its audience' => sub {
     my $listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "listen: $!";
     my $url      = 'http://127.0.0.1:' . $listener->sockport;
-    my $process  = start_pawl(['publish', '--topic', 'migrate', '--wait=30s', '--url', "$url/", '--audience', 'https://pawl.example,other'], env => \%env);
-    my $peer     = $listener->accept or die "accept: $!";
-    my $head     = '';
+    my $process  = start_pawl(
+        ['publish', '--topic', 'migrate', '--wait=30s', '--url', "$url/", '--audience', 'https://pawl.example,other'],
+        env => \%env);
+    my $peer = $listener->accept or die "accept: $!";
+    my $head = '';
     while (my $line = <$peer>) { $head .= $line; last if $line eq "\r\n" }
     my $body = $json->encode(\%applied);
     print {$peer} "HTTP/1.1 200 OK\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n$body";
@@ -231,14 +267,16 @@ subtest 'the worker is asked with an ID token for its audience' => sub {
     like($head, qr{\AGET /runs/$id\?wait=(?:2\d|1\d) HTTP/1\.1\r\n}, 'GET /runs/ID?wait=SECONDS');
     my ($claims) = $head =~ /^Authorization: Bearer [\w-]+\.([\w-]+)\.[\w-]+\r$/m;
     $claims = $json->decode(decode_base64($claims =~ tr{-_}{+/}r));
-    is($claims->{aud}, 'https://pawl.example', 'the first audience of the list');
+    is($claims->{aud},   'https://pawl.example',            'the first audience of the list');
     is($claims->{email}, 'pawl@p1.iam.gserviceaccount.com', 'and the e-mail address');
 };
 
 subtest 'without an ID token nothing is published' => sub {
-    my $run = follow('30s', GCE_METADATA_HOST => undef, PAWL_ACCESS_TOKEN => 'ya29.hand', GOOGLE_APPLICATION_CREDENTIALS => login());
+    my $run = follow('30s', GCE_METADATA_HOST => undef, PAWL_ACCESS_TOKEN => 'ya29.hand',
+        GOOGLE_APPLICATION_CREDENTIALS => login());
     is($run->{exit}, 2, 'which project? exit 2');
-    $run = follow('30s', GOOGLE_CLOUD_PROJECT => 'p1', PAWL_ACCESS_TOKEN => 'ya29.hand', GOOGLE_APPLICATION_CREDENTIALS => login());
+    $run = follow('30s', GOOGLE_CLOUD_PROJECT => 'p1', PAWL_ACCESS_TOKEN => 'ya29.hand',
+        GOOGLE_APPLICATION_CREDENTIALS => login());
     is($run->{exit}, 1, 'exit 1');
     like($run->{err}, qr/PAWL_ID_TOKEN.*CREDENTIALS_MISSING/s, 'and the way out');
     ok(nothing_arrived(), 'nothing was published');
@@ -247,26 +285,35 @@ subtest 'without an ID token nothing is published' => sub {
 sub login {
     my $file = "$home/login.json";
     open my $out, '>', $file or die "$file: $!";
-    print {$out} $json->encode({type => 'authorized_user', client_id => 'i', client_secret => 's', refresh_token => 'r'});
+    print {$out}
+        $json->encode({type => 'authorized_user', client_id => 'i', client_secret => 's', refresh_token => 'r'});
     close $out;
     return $file;
 }
 
-# ---- the real worker --------------------------------------------------------------------------------------------------------
+# ---- the real worker -------------------------------------------------------------------------------------------------
 
 subtest 'the whole way: published, pushed, migrated, followed by the same command' => sub {
     my $database   = Pawl::Postgres->new;
-    my $migrations = Pawl::Migrations->new('0001_a.sql' => "CREATE TABLE a ();\nCREATE TABLE b ();\n", '0002_slow.sql' => "SELECT pg_sleep(1.5);\n");
-    my $worker     = Pawl::Worker->start(database => $database, migrations => $migrations, cloud => $cloud,
-        env => {PAWL_READERS => 'pawl@p1.iam.gserviceaccount.com'});
+    my $migrations = Pawl::Migrations->new('0001_a.sql' => "CREATE TABLE a ();\nCREATE TABLE b ();\n",
+        '0002_slow.sql' => "SELECT pg_sleep(1.5);\n");
+    my $worker = Pawl::Worker->start(
+        database => $database, migrations => $migrations, cloud => $cloud,
+        env      => {PAWL_READERS => 'pawl@p1.iam.gserviceaccount.com'}
+    );
     $cloud->clear_faults;
     $cloud->create_topic('deploys');
-    $cloud->create_subscription('push', topic => 'deploys', push => $worker->url . '/', account => $worker->account, audience => $worker->audience,
-        ackDeadlineSeconds => 30, retryPolicy => {minimumBackoff => '0.1s', maximumBackoff => '0.2s'});
+    $cloud->create_subscription(
+        'push', topic => 'deploys', push => $worker->url . '/', account => $worker->account,
+        audience           => $worker->audience,
+        ackDeadlineSeconds => 30, retryPolicy => {minimumBackoff => '0.1s', maximumBackoff => '0.2s'}
+    );
     my @common = ('--topic', 'deploys', '--wait=60s', '--url', $worker->url, '--audience', $worker->audience);
-    my $run = publish([@common, '--reason', 'deploy']);
+    my $run    = publish([@common, '--reason', 'deploy']);
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
-    like($run->{out}, qr/^0001_a\.sql +2 +\d+\n0002_slow\.sql +1 +1[5-9]\d\d\napplied 2 migrations in \d+ ms; the database is at version 2$/m, 'the table');
+    like($run->{out},
+        qr/^0001_a\.sql +2 +\d+\n0002_slow\.sql +1 +1[5-9]\d\d\napplied 2 migrations in \d+ ms; the database is at version 2$/m,
+        'the table');
     ok($database->has_table('b'), 'the database was migrated');
     $run = publish([@common]);
     is($run->{exit}, 0, 'again: exit 0') or diag $run->{err};
@@ -274,8 +321,14 @@ subtest 'the whole way: published, pushed, migrated, followed by the same comman
     $migrations->write('0003_bad.sql', "CREATE TABLE c ();\nSELECT nonsense;\n");
     $run = publish([@common]);
     is($run->{exit}, 1, 'bad SQL: exit 1') or diag $run->{err};
-    like($run->{out}, qr/^failed: .*nonsense.*\n  at: +0003_bad\.sql, line 2, statement 2.*\n  code: +MIGRATION_FAILED$/m, 'file, line and statement');
-    $run = publish([@common], GCE_METADATA_HOST => undef, PAWL_ID_TOKEN => $cloud->token(claims => {email => 'nobody@p1.iam.gserviceaccount.com', aud => $worker->audience}), PAWL_ACCESS_TOKEN => 'x', GOOGLE_CLOUD_PROJECT => 'p1');
+    like($run->{out},
+        qr/^failed: .*nonsense.*\n  at: +0003_bad\.sql, line 2, statement 2.*\n  code: +MIGRATION_FAILED$/m,
+        'file, line and statement');
+    $run =
+        publish([@common], GCE_METADATA_HOST => undef,
+        PAWL_ID_TOKEN =>
+            $cloud->token(claims => {email => 'nobody@p1.iam.gserviceaccount.com', aud => $worker->audience}),
+        PAWL_ACCESS_TOKEN => 'x', GOOGLE_CLOUD_PROJECT => 'p1');
     is($run->{exit}, 1, 'somebody else may not ask: exit 1');
     like($run->{err}, qr/HTTP 403/, 'HTTP 403');
 };

@@ -4,23 +4,23 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use File::Temp qw(tempdir);
-use JSON::PP ();
+use File::Temp   qw(tempdir);
+use JSON::PP     ();
 use MIME::Base64 qw(decode_base64);
-use POSIX qw(strftime);
+use POSIX        qw(strftime);
 use Test::More;
 use Pawl::LocalCloud;
 use Pawl::Migrations;
 use Pawl::Postgres;
 use Pawl::Shell qw(pawl start_pawl);
-use Pawl::Wait qw(wait_until);
+use Pawl::Wait  qw(wait_until);
 use Pawl::Worker;
 
 my $json   = JSON::PP->new->utf8->canonical;
 my $cloud  = Pawl::LocalCloud->start(project => 'p1');
 my ($host) = $cloud->url =~ m{^http://(.+)$};
 $cloud->create_topic($_) for qw(migrate dead);
-$cloud->create_subscription('again',  topic => 'migrate');
+$cloud->create_subscription('again', topic => 'migrate');
 $cloud->create_subscription('parked', topic => 'dead', ackDeadlineSeconds => 10);
 
 my %env = (
@@ -29,10 +29,11 @@ my %env = (
     PAWL_TOPIC                    => 'migrate',
     PAWL_DEAD_LETTER_SUBSCRIPTION => 'parked',
     HOME                          => tempdir(CLEANUP => 1),
-    map { $_ => undef } qw(GOOGLE_APPLICATION_CREDENTIALS PAWL_ACCESS_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB CLOUDSDK_CONFIG GCE_METADATA_HOST),
+    map { $_ => undef }
+        qw(GOOGLE_APPLICATION_CREDENTIALS PAWL_ACCESS_TOKEN CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB CLOUDSDK_CONFIG GCE_METADATA_HOST),
 );
 sub replay { my ($arguments, %more) = @_; return pawl(['replay', @$arguments], env => {%env, %more}) }
-sub ago    { my ($seconds) = @_; return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time - $seconds)) }
+sub ago { my ($seconds) = @_; return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time - $seconds)) }
 
 # Parks a message as the worker does; returns its id in the dead-letter topic.
 sub park {
@@ -40,11 +41,18 @@ sub park {
     my $key = delete $attributes{key};
     return $cloud->publish('dead', $data, attributes => \%attributes, key => $key);
 }
-my %why = (pawl_error => 'MIGRATION_FAILED', pawl_message => 'relation "x" does not exist', pawl_file => '0003_c.sql', pawl_line => '4',
-    pawl_statement => '2', pawl_sqlstate => '42P01', pawl_run => '7', pawl_target => 'shop');
+my %why = (
+    pawl_error     => 'MIGRATION_FAILED', pawl_message => 'relation "x" does not exist', pawl_file => '0003_c.sql',
+    pawl_line      => '4',
+    pawl_statement => '2', pawl_sqlstate => '42P01', pawl_run => '7', pawl_target => 'shop'
+);
 
 # Everything on the request topic since, and how many lie parked.
-sub sent_again  { my @all = $cloud->pull('again'); $cloud->acknowledge('again', @all) if @all; return map { $_->{message} } @all }
+sub sent_again {
+    my @all = $cloud->pull('again');
+    $cloud->acknowledge('again', @all) if @all;
+    return map { $_->{message} } @all;
+}
 sub count_parked { return $cloud->deliveries('parked')->{unacknowledged} }
 
 # Takes away what can be pulled at once, and says how much it was: what a replay has given back can be.
@@ -59,57 +67,80 @@ sub clear_parked {
 
 subtest 'nothing parked: nothing to do' => sub {
     my $run = replay([]);
-    is($run->{exit}, 0, 'exit 0') or diag $run->{err};
-    is($run->{out}, "nothing is parked in projects/p1/subscriptions/parked\n", 'and says so');
-    is(replay(['--all'])->{exit}, 0, 'also when all is asked for');
+    is($run->{exit}, 0,                                                         'exit 0') or diag $run->{err};
+    is($run->{out},  "nothing is parked in projects/p1/subscriptions/parked\n", 'and says so');
+    is(replay(['--all'])->{exit}, 0,                                            'also when all is asked for');
 };
 
 subtest 'without a choice it only lists, oldest first' => sub {
-    my $first  = park({release => 'r1', target => 'shop'}, %why, pawl_message_id => '7', pawl_published => '2026-01-02T03:04:05.678Z');
-    my $second = park({release => '4f2c1a9'}, CloudPubSubDeadLetterSourceDeliveryCount => '5', CloudPubSubDeadLetterSourceSubscription => 'push',
-        CloudPubSubDeadLetterSourceSubscriptionProject => 'p1', CloudPubSubDeadLetterSourceTopicPublishTime => '2026-01-03T00:00:00Z');
+    my $first = park({release => 'r1', target => 'shop'}, %why, pawl_message_id => '7',
+        pawl_published => '2026-01-02T03:04:05.678Z');
+    my $second = park(
+        {release => '4f2c1a9'}, CloudPubSubDeadLetterSourceDeliveryCount => '5',
+        CloudPubSubDeadLetterSourceSubscription        => 'push',
+        CloudPubSubDeadLetterSourceSubscriptionProject => 'p1',
+        CloudPubSubDeadLetterSourceTopicPublishTime    => '2026-01-03T00:00:00Z'
+    );
     my $third = park(undef, note => 'by hand');
     for my $arguments ([], ['--list'], ['--list', '--all']) {
         my $run = replay($arguments);
         is($run->{exit}, 0, "exit 0: @$arguments") or diag $run->{err};
         my @lines = split /\n/, $run->{out};
         like($lines[0], qr/^id +first published +target +release +why$/, 'headings');
-        like($lines[1], qr/^$first +2026-01-02T03:04:05Z +shop +r1 +MIGRATION_FAILED: 0003_c\.sql:4: relation "x" does not exist$/, 'by the worker');
+        like($lines[1],
+            qr/^$first +2026-01-02T03:04:05Z +shop +r1 +MIGRATION_FAILED: 0003_c\.sql:4: relation "x" does not exist$/,
+            'by the worker');
         like($lines[2], qr/^$second +2026-01-03T00:00:00Z +- +4f2c1a9 +5 deliveries to push failed$/, 'by Pub/Sub');
-        like($lines[3], qr/^$third +\d{4}-\d\d-\d\dT\S+Z +- +- +$/, 'by whoever');
-        like($lines[4], qr/^3 parked; send back with --all/, 'and what to do');
+        like($lines[3], qr/^$third +\d{4}-\d\d-\d\dT\S+Z +- +- +$/,                                   'by whoever');
+        like($lines[4], qr/^3 parked; send back with --all/,                                          'and what to do');
     }
-    is(count_parked(), 3, 'all are still parked');
+    is(count_parked(),      3, 'all are still parked');
     is(scalar sent_again(), 0, 'nothing was sent');
-    is(clear_parked(), 3, 'and given back at once');
+    is(clear_parked(),      3, 'and given back at once');
 };
 
 subtest 'JSON says the same' => sub {
     my $id  = park({target => 'shop'}, %why, pawl_message_id => '7', pawl_published => '2026-01-02T03:04:05.678Z');
     my $run = replay(['--json']);
-    is_deeply($run->{json}, {
-        subscription => 'projects/p1/subscriptions/parked', topic => 'projects/p1/topics/migrate', chosen => 0, sent => 0, more => JSON::PP::false,
-        messages => [{id => $id, original_id => '7', published => '2026-01-02T03:04:05.678Z', state => 'parked', target => 'shop',
-            error => 'MIGRATION_FAILED', reason => '0003_c.sql:4: relation "x" does not exist'}],
-    }, 'one object') or diag $run->{out} . $run->{err};
+    is_deeply(
+        $run->{json},
+        {
+            subscription => 'projects/p1/subscriptions/parked', topic => 'projects/p1/topics/migrate', chosen => 0,
+            sent         => 0, more => JSON::PP::false,
+            messages     => [
+                {
+                    id     => $id, original_id => '7', published => '2026-01-02T03:04:05.678Z', state => 'parked',
+                    target => 'shop',
+                    error  => 'MIGRATION_FAILED', reason => '0003_c.sql:4: relation "x" does not exist'
+                }
+            ],
+        },
+        'one object'
+    ) or diag $run->{out} . $run->{err};
     clear_parked();
 };
 
 subtest 'all goes back as it was, with a link to the original' => sub {
-    park({a => 1}, %why, pawl_message_id => '7', pawl_published => '2026-01-02T03:04:05.678Z', env => 'prod', key => 'shop');
-    my $bare = park("not json \xff", CloudPubSubDeadLetterSourceDeliveryCount => '5', googclient_schemaencoding => 'JSON');
-    my $run  = replay(['--all']);
+    park({a => 1}, %why, pawl_message_id => '7', pawl_published => '2026-01-02T03:04:05.678Z', env => 'prod',
+        key => 'shop');
+    my $bare =
+        park("not json \xff", CloudPubSubDeadLetterSourceDeliveryCount => '5', googclient_schemaencoding => 'JSON');
+    my $run = replay(['--all']);
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
     my ($one, $two) = sent_again();
     is(decode_base64($one->{data}), '{"a":1}', 'the data');
-    is($one->{orderingKey}, 'shop', 'the ordering key');
-    is_deeply($one->{attributes}, {env => 'prod', pawl_replay_of => '7', pawl_published => '2026-01-02T03:04:05.678Z'}, 'its own attributes and ours');
-    is(decode_base64($two->{data}), "not json \xff", 'whatever the data was');
-    is($two->{attributes}{pawl_replay_of}, $bare, 'the link, as far as it is known');
+    is($one->{orderingKey},         'shop',    'the ordering key');
+    is_deeply($one->{attributes}, {env => 'prod', pawl_replay_of => '7', pawl_published => '2026-01-02T03:04:05.678Z'},
+        'its own attributes and ours');
+    is(decode_base64($two->{data}),        "not json \xff", 'whatever the data was');
+    is($two->{attributes}{pawl_replay_of}, $bare,           'the link, as far as it is known');
     is_deeply([sort keys %{$two->{attributes}}], [qw(pawl_published pawl_replay_of)], 'nothing of the platform');
     is(count_parked(), 0, 'nothing stays parked');
-    like($run->{out}, qr/sent back as $one->{messageId}\n.*sent back as $two->{messageId}\n2 of 2 sent back to projects\/p1\/topics\/migrate, 0 stay parked\n\z/s, 'and it says so');
-    is(replay(['--all'])->{out}, "nothing is parked in projects/p1/subscriptions/parked\n", 'a second time there is nothing to do');
+    like($run->{out},
+        qr/sent back as $one->{messageId}\n.*sent back as $two->{messageId}\n2 of 2 sent back to projects\/p1\/topics\/migrate, 0 stay parked\n\z/s,
+        'and it says so');
+    is(replay(['--all'])->{out}, "nothing is parked in projects/p1/subscriptions/parked\n",
+        'a second time there is nothing to do');
     is(scalar sent_again(), 0, 'and nothing is sent twice');
 };
 
@@ -119,26 +150,29 @@ subtest 'a dry run shows what would go' => sub {
     my $run = replay(['--target', 'blog', '--dry-run']);
     like($run->{out}, qr/^1 of 2 would be sent back to projects\/p1\/topics\/migrate$/m, 'and counts');
     is(scalar sent_again(), 0, 'nothing was sent');
-    is(count_parked(), 2, 'nothing was taken');
+    is(count_parked(),      2, 'nothing was taken');
     clear_parked();
 };
 
 subtest 'messages are chosen by id, target and age' => sub {
-    my $old   = park({n => 1}, %why, pawl_message_id => '71', pawl_published => ago(7200), pawl_target => 'shop');
-    my $new   = park({n => 2}, %why, pawl_message_id => '72', pawl_published => ago(60), pawl_target => 'shop');
-    my $other = park({n => 3}, %why, pawl_message_id => '73', pawl_published => ago(7200), pawl_target => 'blog');
-    my $numbers = sub { my ($run) = @_; return join ',', map { $_->{id} } grep { $_->{state} eq 'would be sent back' } @{$run->{json}{messages}} };
+    my $old     = park({n => 1}, %why, pawl_message_id => '71', pawl_published => ago(7200), pawl_target => 'shop');
+    my $new     = park({n => 2}, %why, pawl_message_id => '72', pawl_published => ago(60),   pawl_target => 'shop');
+    my $other   = park({n => 3}, %why, pawl_message_id => '73', pawl_published => ago(7200), pawl_target => 'blog');
+    my $numbers = sub {
+        my ($run) = @_;
+        return join ',', map { $_->{id} } grep { $_->{state} eq 'would be sent back' } @{$run->{json}{messages}};
+    };
     my @cases = (
-        [['--id', $new], $new],
-        [['--id', '71'], $old],
-        [['--id', '71', "--id=$new"], "$old,$new"],
-        [['--target', 'blog'], $other],
-        [['--target', 'nobody'], ''],
-        [['--older-than', '1h'], "$old,$other"],
-        [['--newer-than', '1h'], $new],
-        [['--older-than', '1h', '--target', 'shop'], $old],
+        [['--id', $new],                                $new],
+        [['--id', '71'],                                $old],
+        [['--id', '71', "--id=$new"],                   "$old,$new"],
+        [['--target', 'blog'],                          $other],
+        [['--target', 'nobody'],                        ''],
+        [['--older-than', '1h'],                        "$old,$other"],
+        [['--newer-than', '1h'],                        $new],
+        [['--older-than', '1h', '--target', 'shop'],    $old],
         [['--older-than', '30s', '--newer-than', '1h'], $new],
-        [['--all'], "$old,$other,$new"],
+        [['--all'],                                     "$old,$other,$new"],
     );
     for my $case (@cases) {
         is($numbers->(replay([@{$case->[0]}, '--dry-run', '--json'])), $case->[1], "@{$case->[0]}");
@@ -156,7 +190,7 @@ subtest 'an id that is not there stops everything' => sub {
     is($run->{exit}, 2, 'exit 2');
     like($run->{err}, qr/no message 999/, 'named');
     is(scalar sent_again(), 0, 'nothing was sent');
-    is(count_parked(), 1, 'it stays parked');
+    is(count_parked(),      1, 'it stays parked');
     clear_parked();
 };
 
@@ -167,15 +201,16 @@ subtest 'a publish that fails leaves everything parked' => sub {
     is($run->{exit}, 3, 'exit 3 when it may pass');
     like($run->{err}, qr/PUBSUB_UNAVAILABLE/, 'with its code');
     $cloud->clear_faults;
-    $cloud->fault('/v1/projects/p1/topics/migrate:publish', status => 403, body => '{"error":{"status":"PERMISSION_DENIED","message":"no"}}');
+    $cloud->fault('/v1/projects/p1/topics/migrate:publish', status => 403,
+        body => '{"error":{"status":"PERMISSION_DENIED","message":"no"}}');
     $run = replay(['--all']);
     $cloud->clear_faults;
     is($run->{exit}, 1, 'exit 1 when it does not');
     like($run->{err}, qr/PERMISSION_DENIED: no/, 'with the reason');
-    is(count_parked(), 3, 'nothing is lost');
-    is(scalar sent_again(), 0, 'nothing was sent');
+    is(count_parked(),            3, 'nothing is lost');
+    is(scalar sent_again(),       0, 'nothing was sent');
     is(replay(['--all'])->{exit}, 0, 'and the next one does it');
-    is(scalar sent_again(), 3, 'all three');
+    is(scalar sent_again(),       3, 'all three');
 };
 
 subtest 'an acknowledgement that fails is told, and nothing is lost' => sub {
@@ -186,14 +221,15 @@ subtest 'an acknowledgement that fails is told, and nothing is lost' => sub {
     is($run->{exit}, 1, 'exit 1');
     like($run->{err}, qr/message $id was sent back as \d+, and is still parked too/, 'and says which');
     is(scalar sent_again(), 1, 'it was sent');
-    is(count_parked(), 1, 'and is still there');
+    is(count_parked(),      1, 'and is still there');
     clear_parked();
 };
 
 subtest 'killed in the middle: what is parked and what was sent is everything' => sub {
     my $count = 12;
     $cloud->create_topic('dead-too');
-    $cloud->create_subscription('parked-too', topic => 'dead-too', ackDeadlineSeconds => 10);    # of its own: what was held stays held for a minute
+    $cloud->create_subscription('parked-too', topic => 'dead-too', ackDeadlineSeconds => 10)
+        ;    # of its own: what was held stays held for a minute
     $cloud->publish('dead-too', {n => $_}, attributes => {%why}) for 1 .. $count;
     $cloud->fault('/v1/projects/p1/topics/migrate:publish', delay_ms => 100);
     my $left    = sub { return $cloud->deliveries('parked-too')->{unacknowledged} };
@@ -203,19 +239,20 @@ subtest 'killed in the middle: what is parked and what was sent is everything' =
     $process->wait_end(10);
     $cloud->clear_faults;
     my %sent = map { (decode_base64($_->{data}) => 1) } sent_again();
-    cmp_ok(scalar(keys %sent), '<', $count, 'it was in the middle');
+    cmp_ok(scalar(keys %sent),             '<',  $count, 'it was in the middle');
     cmp_ok(scalar(keys %sent) + $left->(), '>=', $count, 'and nothing is lost: published first, acknowledged after');
 };
 
 subtest 'what is wrong is refused before anything is pulled' => sub {
     for my $case (
-        [[], {PAWL_DEAD_LETTER_SUBSCRIPTION => undef}, 2, qr/--subscription/],
-        [['--all'], {PAWL_TOPIC => undef}, 2, qr/--topic/],
-        [['--subscription', 'nonesuch'], {}, 1, qr/NOT_FOUND/],
-        [['--subscription', 'projects/p1/topics/dead'], {}, 2, qr/subscriptions/],
-        [['--older-than', '1d'], {}, 2, qr/--older-than/],
-        [['all'], {}, 2, qr/takes no argument/],
-    ) {
+        [[],                             {PAWL_DEAD_LETTER_SUBSCRIPTION => undef}, 2, qr/--subscription/],
+        [['--all'],                      {PAWL_TOPIC => undef},                    2, qr/--topic/],
+        [['--subscription', 'nonesuch'], {},                                       1, qr/NOT_FOUND/],
+        [['--subscription', 'projects/p1/topics/dead'], {},                        2, qr/subscriptions/],
+        [['--older-than', '1d'],                        {},                        2, qr/--older-than/],
+        [['all'],                                       {},                        2, qr/takes no argument/],
+        )
+    {
         my ($arguments, $more, $exit, $words) = @$case;
         my $run = replay($arguments, %$more);
         is($run->{exit}, $exit, "exit $exit: @$arguments");
@@ -227,14 +264,17 @@ subtest 'the whole way: failed, parked by Pub/Sub, mended, replayed, applied' =>
     my $database   = Pawl::Postgres->new;
     my $migrations = Pawl::Migrations->new('0001_a.sql' => "CREATE TABLE a ();\nSELECT nonsense;\n");
     my $worker     = Pawl::Worker->start(database => $database, migrations => $migrations, cloud => $cloud);
-    $cloud->create_subscription('push', topic => 'migrate', push => $worker->url . '/', account => $worker->account, audience => $worker->audience,
+    $cloud->create_subscription(
+        'push', topic => 'migrate', push => $worker->url . '/', account => $worker->account,
+        audience           => $worker->audience,
         ackDeadlineSeconds => 30, retryPolicy => {minimumBackoff => '0.1s', maximumBackoff => '0.2s'},
-        deadLetterPolicy => {deadLetterTopic => 'dead', maxDeliveryAttempts => 5});
+        deadLetterPolicy   => {deadLetterTopic => 'dead', maxDeliveryAttempts => 5}
+    );
     my $id = $cloud->publish('migrate', {reason => 'deploy'});
     wait_until { count_parked() == 1 } seconds => 30, what => 'the message to be parked';
     my $run = replay(['--json']);
     my ($message) = @{$run->{json}{messages}};
-    ok($message->{reason}, "it says why: $message->{reason}");
+    ok($message->{reason},         "it says why: $message->{reason}");
     ok(!$database->has_table('a'), 'nothing was half done');
     $migrations->write('0001_a.sql', "CREATE TABLE a ();\n");
     $run = replay(['--id', $message->{id}, '--json']);
