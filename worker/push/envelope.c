@@ -132,13 +132,16 @@ static bool read_attributes(const struct json *message, struct arena *arena, str
 // something, so it is held to its shape; the others only inform, and what cannot be read counts as not said.
 static bool read_dead_letter(struct arena *arena, struct envelope *envelope, struct error *err) {
     static const char time_name[] = "CloudPubSubDeadLetterSourceTopicPublishTime";
-    const char *time = envelope_attribute(envelope, time_name);
+    static const char ours_name[] = "pawl_published"; // of a message that this worker parked, or that was replayed
+    const char *time = envelope_attribute(envelope, time_name), *ours = envelope_attribute(envelope, ours_name);
     const char *count = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceDeliveryCount");
     const char *subscription = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceSubscription");
     const char *project = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceSubscriptionProject");
     uint64_t deliveries = 0;
     if (time && !clock_parse(time, &envelope->published_ms))
         return refuse(err, time_name, "is not a time (RFC 3339, UTC)");
+    if (ours && !clock_parse(ours, &envelope->published_ms)) // the older of the two: it outlives several failures
+        return refuse(err, ours_name, "is not a time (RFC 3339, UTC)");
     envelope->dead_letter = time || count || subscription || project;
     if (text_to_u64(view_of(count), ATTEMPTS_MAX, &deliveries))
         envelope->source_deliveries = (int64_t)deliveries;

@@ -13,7 +13,7 @@ struct envelope_attribute {
 // wrote: text_copy() them before they go into a message.
 struct envelope {
     const char *message_id;   // of this copy (a dead letter's or a replay's is a new one); printable ASCII
-    int64_t published_ms;     // Unix; when it was first published: a dead letter's original time
+    int64_t published_ms;     // Unix; when it was first published: a dead letter's or a replay's original time
     const char *subscription; // "projects/P/subscriptions/S"
     const char *ordering_key; // NULL = none
     struct view data;         // decoded; empty when there is none

@@ -128,6 +128,7 @@ static void what_a_dead_letter_only_tells_may_be_unreadable(void **state) {
     assert_int_equal(envelope.source_deliveries, 0);
     assert_null(envelope.source_subscription);
     assert_true(envelope.published_ms == 1795358797254);
+    must_refuse(BODY(",\"attributes\":{\"pawl_published\":\"yesterday\"}"), "pawl_published is not a time");
     must_refuse(BODY(",\"attributes\":{\"CloudPubSubDeadLetterSourceTopicPublishTime\":\"yesterday\"}"),
                 "CloudPubSubDeadLetterSourceTopicPublishTime is not a time");
 }
