@@ -59,9 +59,16 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
                          sender->applied->count - sender->applied_before, sender->order->plan->count);
     if (!item_load(item, sender->order->set, err))
         return false;
+    if (item->cut.statement > item->count) {
+        error_set(err, ERROR_MIGRATION_CUT_OFF,
+                  "%s: statement %zu was cut off, and the file has it no more: put it back until it is settled",
+                  item->migration->file, item->cut.statement);
+        text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
+        return false;
+    }
     sender_tell(sender, RUN_STARTED, index, NULL);
-    if (item->count == 0)
-        return apply_transaction(sender, index, 0, 0, err);
+    if (item->done >= item->count) // nothing in it, or what was still to be done was taken out of it
+        return apply_transaction(sender, index, item->count, item->count, err);
     for (size_t from = item->done, end = 0; from < item->count; from = end) {
         end = item_step_end(item, from);
         if (!(item_is_alone(item, from) ? alone_apply(sender, index, from, err)

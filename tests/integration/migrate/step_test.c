@@ -57,6 +57,34 @@ static void a_failed_step_keeps_the_steps_before_and_goes_on_when_mended(void **
     world_is_quiet(world);
 }
 
+static void what_is_still_to_be_done_may_be_taken_out_of_the_file(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY i ON a (x);\nSELECT nosuch;\n");
+    assert_false(world_run(world, "r1"));
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY i ON a (x);\n");
+    world_must_run(world, "r2");
+    assert_int_equal(world->report.count, 1);
+    assert_string_equal(
+        world_ask(world, "SELECT concat_ws(' ', state, done, statements, cardinality(hashes)) FROM pawl.migrations"),
+        "applied 2 2 2");
+    world_must_run(world, "r3");
+    assert_string_equal(world->report.state, "nothing_pending");
+    world_is_quiet(world);
+}
+
+static void a_statement_that_was_cut_off_may_not_be_taken_out(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY i ON a (x);\nSELECT nosuch;\n");
+    assert_false(world_run(world, "r1"));
+    database_do(&world->database, "UPDATE pawl.migrations SET in_flight = done + 1");
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY i ON a (x);\n");
+    assert_false(world_run(world, "r2"));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_CUT_OFF);
+    assert_string_equal(world->err.file, "1_a.sql");
+    assert_non_null(strstr(world->err.message, "statement 3"));
+    world_is_quiet(world);
+}
+
 static void the_part_that_is_done_must_not_change(void **state) {
     struct world *world = *state;
     world_file(world, "1_m.sql", "CREATE TABLE a (x int);\nVACUUM a;\nSELECT 1/0;\n");
@@ -98,6 +126,8 @@ int main(void) {
         TEST(a_concurrent_index_is_built_and_recorded),
         TEST(a_mixed_file_goes_in_steps_with_its_settings),
         TEST(a_failed_step_keeps_the_steps_before_and_goes_on_when_mended),
+        TEST(what_is_still_to_be_done_may_be_taken_out_of_the_file),
+        TEST(a_statement_that_was_cut_off_may_not_be_taken_out),
         TEST(the_part_that_is_done_must_not_change),
         TEST(a_statement_that_leaves_nothing_behind_is_simply_repeated),
         TEST(a_files_own_transactions_are_its_steps),
