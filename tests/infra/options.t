@@ -8,9 +8,6 @@ use Test::More;
 
 my $top = "$FindBin::Bin/../..";
 
-# Options that the deployment sets already and that the worker is about to learn; a name that it knows by now must leave
-# this list.
-my @awaited = qw(PAWL_DEAD_LETTER_TOPIC PAWL_RESULT_TOPIC);
 # What serve does not start without.
 my @required = qw(DATABASE_URL PAWL_AUDIENCE PAWL_CALLERS);
 
@@ -69,13 +66,8 @@ sub problems {
     my @problems;
     my ($options, $defaults, $settings) =
         (options($text{options}), module_defaults($text{variables}), settings($text{service}));
-    my %awaited = map { $_ => 1 } @awaited;
-
-    push @problems, "$_ is an option by now: take it off the list of the awaited"
-        for grep { $options->{$_} } sort keys %awaited;
-    push @problems, "the service sets $_, which is no option"
-        for grep { !$options->{$_} && !$awaited{$_} } sort keys %$settings;
-    push @problems, "the service does not set $_" for grep { !exists $settings->{$_} } @required;
+    push @problems, "the service sets $_, which is no option" for grep { !$options->{$_} } sort keys %$settings;
+    push @problems, "the service does not set $_"             for grep { !exists $settings->{$_} } @required;
     for my $option (values %$options) {
         my $default = $defaults->{$option->{member}} // next;
         push @problems, "variable $option->{member} has the default $default, the option has $option->{default}"
@@ -94,7 +86,7 @@ sub problems {
     while (my ($file, $content) = each %{$text{mentions}}) {
         my %seen;
         while ($content =~ /\b(PAWL_[A-Z_]*[A-Z])\b/g) {
-            next if $seen{$1}++ || $options->{$1} || $awaited{$1} || $text{options} =~ /"\Q$1\E"/;
+            next if $seen{$1}++ || $options->{$1} || $text{options} =~ /"\Q$1\E"/;
             push @problems, "$file says $1, which is no option";
         }
     }
@@ -127,10 +119,6 @@ my @faults = (
     ['a default that drifted',            'options', 's/"200ms"/"300ms"/',      qr/lock_timeout has the default 200ms/],
     ['another port', 'service', 's/container_port = 8080/container_port = 80/', qr/container_port/],
     ['a wait that outlives the delivery', 'service', 's/deadline - 30/deadline + 30/', qr/PAWL_LOCK_WAIT/],
-    [
-        'an awaited option that has come', 'options',
-        's/"PAWL_TARGET"/"PAWL_RESULT_TOPIC"/', qr/PAWL_RESULT_TOPIC is an option by now/
-    ],
     [
         'a metric on a field that is not logged', 'watch', 's/jsonPayload\.sta/jsonPayload.sto/',
         qr/logs no field stotus/
