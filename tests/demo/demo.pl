@@ -19,9 +19,18 @@ show("database   " . $database->url);
 show("Pub/Sub    " . $cloud->url . "   topics pawl-migrate, pawl-dead");
 show("worker     " . $worker->url . "   pawl serve, pid " . $worker->pid);
 
+# The worker's answer to a push, without the list of files that it gives as well.
+sub told {
+    my ($delivery) = @_;
+    my $body = eval { JSON::PP->new->decode($delivery->{answer} // '') } or return "POST / -> $delivery->{status}";
+    my $what = $body->{error} ? "$body->{error}: $body->{message}"
+        : "$body->{status} ($body->{applied} applied, version $body->{version}, $body->{ms} ms)";
+    return "POST / -> $delivery->{status}  $what";
+}
+
 sub answers {
     my ($id) = @_;
-    return map { "POST / -> $_->{status}  " . ($_->{answer} // '') } @{$cloud->deliveries('pawl-push', $id)->{deliveries}};
+    return map { told($_) } @{$cloud->deliveries('pawl-push', $id)->{deliveries}};
 }
 
 sub publish {
@@ -35,7 +44,8 @@ say_step('a deploy publishes one message');
 my $id = publish({release => '4f2c1a9', reason => 'first deploy'});
 $cloud->wait_acknowledged('pawl-push', $id);
 show($_) for answers($id);
-show($database->execute(q{SELECT format('%s  %s (%s statements, %s ms)', state, file, statements, ms) FROM pawl.migrations ORDER BY finished_at, file}));
+show($database->execute(q{SELECT format('%s  %s (%s, %s ms)', state, rpad(file, 33),
+        CASE statements WHEN 1 THEN '1 statement' ELSE statements || ' statements' END, ms) FROM pawl.migrations ORDER BY finished_at, file}));
 show($database->execute(q{SELECT 'select * from products:  ' || string_agg(title, ' | ' ORDER BY sku) FROM products}));
 
 say_step('the same message again: nothing to do');
@@ -49,7 +59,7 @@ $migrations->write('0007_coupons.sql', $wrong);
 $id = publish({release => '8d03e77'});
 wait_until { $cloud->deliveries('pawl-push', $id)->{unacknowledged} == 0 } seconds => 30, what => 'the message to be parked';
 show((answers($id))[0]);
-show('... ' . scalar(answers($id)) . ' attempts; nothing is half done: orders.coupon exists: '
+show('... ' . scalar(answers($id)) . ' attempts; nothing is half done: columns named orders.coupon: '
         . $database->value(q{SELECT count(*) FROM information_schema.columns WHERE table_name = 'orders' AND column_name = 'coupon'}));
 
 say_step('the fix, and the replay of what is parked');

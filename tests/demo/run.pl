@@ -30,12 +30,20 @@ say_step('from a shell');
 show("DATABASE_URL='" . $database->url . "' " . ($ENV{BUILD} // 'build/debug') . "/pawl status");
 say_step('log');
 
+# What a person wants of a line; whoever pipes this gets the line itself.
+sub readable {
+    my ($line) = @_;
+    my ($clock) = $line->{time} =~ /T(.{8})/;
+    my @fields = map { defined $line->{$_} ? "$_=$line->{$_}" : () } qw(messageId deliveryAttempt release code sqlstate);
+    return join(' ', $clock, lc $line->{severity}, $line->{message}, @fields) . ($line->{remedy} ? "\n         to do: $line->{remedy}" : '');
+}
+
 my $ended = 0;
 $SIG{INT} = $SIG{TERM} = sub { $ended = 1 };
 my $shown = 0;
 while (!$ended && $worker->running) {
     my @lines = $worker->logs;
-    show($_->{line}) for @lines[$shown .. $#lines];
+    show(-t STDOUT && $_->{message} ? readable($_) : $_->{line}) for @lines[$shown .. $#lines];
     $shown = @lines;
     select undef, undef, undef, 0.1;
 }
