@@ -142,7 +142,7 @@ function checkBuild(text) {
 
 // ---- GitHub ---------------------------------------------------------------------------------------------------------
 
-async function checkWorkflow(file, text) {
+async function checkWorkflow(file, text, action) {
   const problems = (await runLint(text, file)).map(({ line, message }) => `${file}:${line}: ${message}`);
   const document = yaml.parseDocument(text);
   if (document.errors.length) return [...problems, ...document.errors.map((error) => `${file}: ${error.message}`)];
@@ -163,7 +163,44 @@ async function checkWorkflow(file, text) {
       if (!new RegExp(`^#   ${variable.slice(5)} +\\S`, "m").test(text))
         problems.push(`${file}: ${variable} is not documented`);
   }
+  checkUse(file, workflow, action, problems);
   return problems;
+}
+
+// A composite action: every input is described and handed over in env, and every script is plain bash.
+function checkAction(text) {
+  const document = yaml.parseDocument(text);
+  if (document.errors.length) return document.errors.map((error) => `action.yaml: ${error.message}`);
+  const problems = [];
+  const action = document.toJS();
+  if (action.runs?.using !== "composite") problems.push("action.yaml: not a composite action");
+  for (const [name, input] of Object.entries(action.inputs)) {
+    if (!input.description) problems.push(`action.yaml: ${name} is not described`);
+    if (!input.required && input.default === undefined) problems.push(`action.yaml: ${name} has no default`);
+    if (!text.includes(`\${{ inputs.${name} }}`)) problems.push(`action.yaml: ${name} is not used`);
+  }
+  for (const [, name] of text.matchAll(/inputs\.(\w+)/g))
+    if (!action.inputs[name]) problems.push(`action.yaml: ${name} is no input`);
+  for (const step of action.runs?.steps ?? []) {
+    if (step.shell !== "bash") problems.push("action.yaml: a script of a composite action names its shell");
+    if (step.run.includes("${{")) problems.push("action.yaml: an expression in a script can inject code");
+    checkScript("action.yaml", step.run, problems);
+  }
+  return problems;
+}
+
+// Whoever uses the action gives what it requires, and nothing that it does not know.
+function checkUse(file, workflow, action, problems) {
+  const { inputs } = yaml.parse(action);
+  const uses = Object.values(workflow.jobs).flatMap((job) =>
+    job.steps.filter((step) => step.uses === "./infra/github/migrate"),
+  );
+  if (uses.length !== 1) problems.push(`${file}: uses ./infra/github/migrate ${uses.length} times`);
+  for (const { with: given } of uses) {
+    for (const name of Object.keys(given)) if (!inputs[name]) problems.push(`${file}: the action has no input ${name}`);
+    for (const [name, input] of Object.entries(inputs))
+      if (input.required && !(name in given)) problems.push(`${file}: the action requires ${name}`);
+  }
 }
 
 // ---- both say what infra/ says --------------------------------------------------------------------------------------
@@ -189,7 +226,7 @@ function checkNames(file, text, names) {
     .replace(/\$\{?PROJECT(_ID)?\}?/g, "PROJECT");
   for (const [account] of clear.matchAll(/NAME-\w+@PROJECT\.iam[\w.]+/g))
     if (!names.accounts.includes(account)) problems.push(`${file}: infra/ makes no account ${account}`);
-  for (const [, topic] of clear.matchAll(/--topic="([^"]+)"/g))
+  for (const [, topic] of clear.matchAll(/topic(?:=|: )"?(NAME[\w-]*)/g))
     if (!names.topics.includes(topic)) problems.push(`${file}: infra/ makes no topic ${topic}`);
   const audiences = [...clear.matchAll(/audience(?:=|: )"?(https:[^"\s]+)/g)].map((match) => match[1]);
   if (!audiences.length) problems.push(`${file}: no audience`);
@@ -216,133 +253,70 @@ const names = namesOf(
     .join("\n"),
 );
 const build = read("cloudbuild.yaml");
-const checkAllOfBuild = async (text) => [...checkBuild(text), ...checkNames("cloudbuild.yaml", text, names)];
-const checkAllOfWorkflow = async (text) => [
-  ...(await checkWorkflow("deploy.yaml", text)),
-  ...checkNames("deploy.yaml", text, names),
-];
-ok(names.accounts.length === 4 && names.topics.length === 3, "the names of infra/ are found", [JSON.stringify(names)]);
-const ofBuild = await checkAllOfBuild(build);
-ok(ofBuild.length === 0, "cloudbuild.yaml holds together", ofBuild);
-const workflows = readdirSync(join(top, "infra/github")).filter((file) => file.endsWith(".yaml"));
-for (const file of workflows) {
-  const problems = await checkAllOfWorkflow(read(`infra/github/${file}`));
-  ok(problems.length === 0, `infra/github/${file} holds together`, problems);
-}
-
 const workflow = read("infra/github/deploy.yaml");
-const faults = [
-  [
-    build,
-    checkAllOfBuild,
-    "a key that Cloud Build does not know",
-    "waitFor: [push]",
-    "waitsFor: [push]",
-    /no key is called waitsFor/,
-  ],
-  [
-    build,
-    checkAllOfBuild,
-    "a step that is waited for and is not there",
-    "waitFor: [push]",
-    "waitFor: [pull]",
-    /waits for pull/,
-  ],
-  [
-    build,
-    checkAllOfBuild,
-    "a push without the tests",
-    "waitFor: [test, build]",
-    "waitFor: [build]",
-    /push does not wait for test/,
-  ],
-  [
-    build,
-    checkAllOfBuild,
-    "a substitution that is not declared",
-    "_WAIT: '3000'",
-    "_WAITING: '3000'",
-    /_WAIT is no substitution/,
-  ],
-  [
-    build,
-    checkAllOfBuild,
-    "a substitution that is not documented",
-    "#   _TARGET ",
-    "#   target ",
-    /_TARGET is not documented/,
-  ],
-  [build, checkAllOfBuild, "a script that does not parse", "docker push --quiet", 'docker push "--quiet', /step push/],
-  [
-    build,
-    checkAllOfBuild,
-    "a script that goes on after a failure",
-    "set -euo pipefail\n      docker push",
-    "docker push",
-    /step push: a script starts with/,
-  ],
-  [build, checkAllOfBuild, "another account", "$_NAME-publisher@", "$_NAME-publish@", /no account NAME-publish@/],
-  [build, checkAllOfBuild, "another topic", "$_NAME-migrate", "$_NAME-migrations", /no topic NAME-migrations/],
-  [build, checkAllOfBuild, "another audience", ".internal", ".example", /the audience is/],
-  [build, checkAllOfBuild, "a log that goes nowhere", "  logging: CLOUD_LOGGING_ONLY\n", "", /options.logging/],
-  [
+const action = read("infra/github/migrate/action.yaml");
+const checks = {
+  "cloudbuild.yaml": [build, (text) => [...checkBuild(text), ...checkNames("cloudbuild.yaml", text, names)]],
+  "infra/github/deploy.yaml": [
     workflow,
-    checkAllOfWorkflow,
-    "what actionlint refuses",
-    "runs-on: ubuntu-latest",
-    "run-on: ubuntu-latest",
-    /run-on/,
+    async (text) => [...(await checkWorkflow("deploy.yaml", text, action)), ...checkNames("deploy.yaml", text, names)],
   ],
-  [
-    workflow,
-    checkAllOfWorkflow,
-    "an expression of an unknown context",
-    "${{ vars.REGION }}",
-    "${{ var.REGION }}",
-    /var/,
+  "infra/github/migrate/action.yaml": [action, checkAction],
+};
+
+// [what is broken, from, to, the complaint that must come]
+const faults = {
+  "cloudbuild.yaml": [
+    ["a key that Cloud Build does not know", "waitFor: [push]", "waitsFor: [push]", /no key is called waitsFor/],
+    ["a wait for a step that is not there", "waitFor: [push]", "waitFor: [pull]", /waits for pull/],
+    ["a push without the tests", "waitFor: [test, build]", "waitFor: [build]", /push does not wait for test/],
+    ["a substitution that is not declared", "_WAIT: '3000'", "_WAITING: '3000'", /_WAIT is no substitution/],
+    ["a substitution that is not documented", "#   _TARGET ", "#   target ", /_TARGET is not documented/],
+    ["a script that does not parse", "docker push --quiet", 'docker push "--quiet', /step push/],
+    [
+      "a script that goes on after a failure",
+      "set -euo pipefail\n      docker",
+      "docker",
+      /step push: a script starts/,
+    ],
+    ["another account", "$_NAME-publisher@", "$_NAME-publish@", /no account NAME-publish@/],
+    ["another topic", "$_NAME-migrate", "$_NAME-migrations", /no topic NAME-migrations/],
+    ["another audience", ".internal", ".example", /the audience is/],
+    ["a log that goes nowhere", "  logging: CLOUD_LOGGING_ONLY\n", "", /options.logging/],
   ],
-  [workflow, checkAllOfWorkflow, "no permission to ask for a token", "id-token: write", "id-token: none", /id-token/],
-  [
-    workflow,
-    checkAllOfWorkflow,
-    "more permission than needed",
-    "contents: read",
-    "contents: write",
-    /contents: write is not needed/,
+  "infra/github/deploy.yaml": [
+    ["what actionlint refuses", "runs-on: ubuntu-latest", "run-on: ubuntu-latest", /run-on/],
+    ["an expression of an unknown context", "${{ vars.REGION }}", "${{ var.REGION }}", /undefined variable "var"/],
+    ["no permission to ask for a token", "id-token: write", "id-token: none", /without id-token/],
+    ["more permission than needed", "contents: read", "contents: write", /contents: write is not needed/],
+    ["an expression in a script", '--tag "$image" .', '--tag "${{ github.sha }}" .', /can inject code/],
+    ["a variable that is not documented", "#   REGION ", "#   where ", /vars.REGION is not documented/],
+    ["another topic", "}}-migrate", "}}-migrations", /no topic NAME-migrations/],
+    ["another audience", "id_token_audience: https://", "id_token_audience: https://x.", /the audience is/],
+    ["an input that the action does not know", "wait: 3000", "waits: 3000", /no input waits/],
+    ["an input that the action requires", /          topic: .*\n/, "", /requires topic/],
   ],
-  [
-    workflow,
-    checkAllOfWorkflow,
-    "an expression in a script",
-    '--tag "$image" .',
-    '--tag "${{ github.sha }}" .',
-    /can inject code/,
+  "infra/github/migrate/action.yaml": [
+    ["an input that is not used", "AUDIENCE: ${{ inputs.audience }}", "AUDIENCE: x", /audience is not used/],
+    ["an input that is not declared", "${{ inputs.wait }}", "${{ inputs.waits }}", /waits is no input/],
+    ["an expression in a script", '"$PROJECT"', '"${{ inputs.project }}"', /can inject code/],
+    ["a script without its shell", "      shell: bash\n", "", /names its shell/],
   ],
-  [
-    workflow,
-    checkAllOfWorkflow,
-    "a variable that is not documented",
-    "#   REGION ",
-    "#   where ",
-    /vars.REGION is not documented/,
-  ],
-  [
-    workflow,
-    checkAllOfWorkflow,
-    "another audience",
-    "id_token_audience: https://",
-    "id_token_audience: https://x.",
-    /the audience is/,
-  ],
-];
-for (const [text, check, name, from, to, complaint] of faults) {
-  const broken = text.replace(from, () => to);
-  const problems = broken === text ? ["the fault could not be planted"] : await check(broken);
-  ok(
-    problems.some((problem) => complaint.test(problem)),
-    `${name} is noticed`,
-    problems,
-  );
+};
+
+ok(names.accounts.length === 4 && names.topics.length === 3, "the names of infra/ are found", [JSON.stringify(names)]);
+for (const [file, [text, check]] of Object.entries(checks)) {
+  const problems = await check(text);
+  ok(problems.length === 0, `${file} holds together`, problems);
+  for (const [name, from, to, complaint] of faults[file]) {
+    const broken = text.replace(from, () => to);
+    const found = broken === text ? ["the fault could not be planted"] : await check(broken);
+    ok(
+      found.some((problem) => complaint.test(problem)),
+      `${name} is noticed`,
+      found,
+    );
+  }
 }
 console.log(`1..${tests}`);
 if (!shellcheck) console.log("# shellcheck is not installed: scripts were only parsed");
