@@ -7,6 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use Pawl::Migrations;
 use Pawl::Postgres;
+use Pawl::Process qw(built);
 use Pawl::Shell qw(pawl start_pawl);
 use Pawl::Wait qw(wait_until);
 
@@ -105,6 +106,16 @@ subtest 'a second migrate waits for the first, naming it, and finds nothing left
     like($second->{out}, qr/nothing pending/, 'nothing was left to do');
     is($first->wait_end, 0, 'the first: exit 0');
     is($database->value(q{SELECT count(*) FROM pawl.migrations WHERE file = '0004_slow.sql'}), 1, 'applied once');
+};
+
+subtest 'closed standard files are not mistaken for the database' => sub {
+    my $fresh = Pawl::Postgres->new;
+    my $files = Pawl::Migrations->new(map { ("000${_}_a.sql" => "CREATE TABLE a$_ ();") } 1 .. 6);
+    my $process = Pawl::Process->start(name => 'pawl without files', command => ['sh', '-c', 'exec "$0" migrate <&- 2>&-', built('pawl')],
+        env => {DATABASE_URL => $fresh->url, PAWL_MIGRATIONS => $files->folder});
+    is($process->wait_end(30), 0, 'exit 0');
+    like($process->out, qr/applied 6 migrations/, 'all is applied');
+    is($fresh->value('SELECT sum(attempts) FROM pawl.runs'), 1, 'on one connection');
 };
 
 subtest 'Ctrl-C rolls back and leaves nothing behind' => sub {
