@@ -31,16 +31,19 @@ static const char before_sql[] =
     " JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = pg_catalog.to_regclass($1)";
 
 // What a REINDEX CONCURRENTLY left: the new index that was not finished, or the old one that was not dropped. $1: the index or table as
-// written, NULL for all; $2: the schema, NULL for all. Those of TOAST tables cannot be dropped, and the next REINDEX skips them.
+// written, NULL for all; $2: the schema, NULL for all. Tables have TOAST tables with an index each; whoever may not use their schema
+// cannot drop what is left there, and the next REINDEX skips it.
 static const char leftovers_sql[] =
     "SELECT " DROP_IT " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname <> 'pg_toast'"
-    " AND ($1::text IS NULL OR i.indrelid = pg_catalog.to_regclass($1) OR i.indrelid = (SELECT o.indrelid FROM"
-    "  pg_catalog.pg_index o WHERE o.indexrelid = pg_catalog.to_regclass($1))"
-    "  OR i.indrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) WHERE relid IS NOT "
+    " JOIN pg_catalog.pg_class o ON i.indrelid IN (o.oid, o.reltoastrelid) AND o.relkind <> 't'"
+    " WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'"
+    " AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')"
+    " AND ($1::text IS NULL OR o.oid = pg_catalog.to_regclass($1) OR o.oid = (SELECT x.indrelid FROM"
+    "  pg_catalog.pg_index x WHERE x.indexrelid = pg_catalog.to_regclass($1))"
+    "  OR o.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) WHERE relid IS NOT "
     "NULL))"
-    " AND ($2::text IS NULL OR pg_catalog.quote_ident(n.nspname) = $2)";
+    " AND ($2::text IS NULL OR o.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE"
+    "  pg_catalog.quote_ident(nspname) = $2))";
 
 static bool drop_all(struct postgres *postgres, const struct postgres_rows *rows, bool valid_too, struct error *err) {
     for (size_t i = 0; i < postgres_row_count(rows); i++)
