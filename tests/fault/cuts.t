@@ -22,6 +22,34 @@ my %transactional = (
     'repeat_totals.sql' => "CREATE OR REPLACE VIEW totals AS SELECT name, count(*) FROM marks GROUP BY name;\nINSERT INTO marks VALUES ('totals');\n",
 );
 
-Sweep->new(name => 'transactional', files => \%transactional)->run(sample => 120);
+# What PostgreSQL refuses in a transaction, between ordinary statements.
+my %concurrently = (
+    '0001_base.sql' => <<'SQL',
+CREATE TABLE marks (name text);
+CREATE TABLE big (id int PRIMARY KEY, n int, name text);
+INSERT INTO big SELECT n, n % 10, 'x' || n FROM generate_series(1, 500) n;
+CREATE INDEX big_old ON big (n);
+CREATE INDEX big_older ON big (n DESC);
+CREATE TABLE parts (n int) PARTITION BY RANGE (n);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (10);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);
+INSERT INTO parts SELECT generate_series(1, 19);
+SQL
+    '0002_index.sql'   => "INSERT INTO marks VALUES ('0002');\nCREATE INDEX CONCURRENTLY big_n ON big (n);\nINSERT INTO marks VALUES ('0002 after');\n",
+    '0003_exists.sql'  => "CREATE INDEX CONCURRENTLY IF NOT EXISTS big_name ON big (name);\n",
+    '0004_unique.sql'  => "CREATE UNIQUE INDEX CONCURRENTLY big_unique ON big (name, id);\nINSERT INTO marks VALUES ('0004');\n",
+    '0005_unnamed.sql' => "CREATE INDEX CONCURRENTLY ON big (n, name);\n",
+    '0006_drop.sql'    => "INSERT INTO marks VALUES ('0006');\nDROP INDEX CONCURRENTLY big_old;\nDROP INDEX CONCURRENTLY IF EXISTS big_older;\n",
+    '0007_reindex.sql' => "REINDEX INDEX CONCURRENTLY big_n;\nREINDEX TABLE CONCURRENTLY big;\nINSERT INTO marks VALUES ('0007');\n",
+    '0008_detach.sql'  => "ALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;\nINSERT INTO marks VALUES ('0008');\n",
+    '0009_vacuum.sql'  => "VACUUM (ANALYZE) big;\n",
+    '0010_last.sql'    => "ALTER TABLE big ADD COLUMN last int;\nINSERT INTO marks VALUES ('0010');\n",
+    'repeat_totals.sql' => "CREATE OR REPLACE VIEW totals AS SELECT name, count(*) FROM marks GROUP BY name;\nINSERT INTO marks VALUES ('totals');\n",
+);
+
+for my $set (['transactional', \%transactional], ['concurrently', \%concurrently]) {
+    my ($name, $files) = @$set;
+    Sweep::run("$name files", sample => 60, jobs => 4, sweeps => [Sweep->new(name => $name, files => $files)]);
+}
 
 done_testing();

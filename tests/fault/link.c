@@ -21,6 +21,7 @@ struct link *link_new(struct plan *plan, int client, int server) {
     link->sockets[SERVER] = server;
     link->ways[CLIENT] = (struct way){.from = client, .to = server, .reading = true};
     link->ways[SERVER] = (struct way){.from = server, .to = client, .reading = true, .frame.typed = true};
+    link->heard_us = queue_now_us();
     link->dies_us = UINT64_MAX;
     return link;
 }
@@ -103,8 +104,8 @@ static void count(struct plan *plan, enum side side, char type) {
 
 static bool strikes(const struct plan *plan, enum side side, bool after) {
     const struct strike *strike = &plan->strike;
-    return strike->fault != FAULT_NONE && !plan->struck && strike->side == side && strike->after == after &&
-           strike->number == plan->messages[side];
+    return strike->fault != FAULT_NONE && !strike->quiet_us && !plan->struck && strike->side == side &&
+           strike->after == after && strike->number == plan->messages[side];
 }
 
 // Returns how many of the bytes get through.
@@ -145,8 +146,15 @@ static void receive(struct link *link, enum side side) {
     }
     if (link->ways[side].to < 0)
         return;
+    link->heard_us = queue_now_us();
     size_t through = carry(link, side, buffer, (size_t)got);
-    queue_add(&link->ways[side].queue, buffer, through, queue_now_us() + link->plan->delay_us);
+    queue_add(&link->ways[side].queue, buffer, through, link->heard_us + link->plan->delay_us);
+}
+
+static uint64_t strikes_us(const struct link *link) { // UINT64_MAX, or when silence strikes
+    const struct strike *strike = &link->plan->strike;
+    bool can = strike->fault != FAULT_NONE && strike->quiet_us && !link->plan->struck && !link->ending;
+    return can ? link->heard_us + strike->quiet_us : UINT64_MAX;
 }
 
 void link_wants(const struct link *link, struct pollfd fds[static 2], uint64_t *until_us) {
@@ -162,8 +170,9 @@ void link_wants(const struct link *link, struct pollfd fds[static 2], uint64_t *
         bool watched = events && !link->silent;
         fds[side] = (struct pollfd){.fd = watched ? link->sockets[side] : -1, .events = events};
     }
-    if (link->dies_us < *until_us)
-        *until_us = link->dies_us;
+    uint64_t strikes = strikes_us(link), first = strikes < link->dies_us ? strikes : link->dies_us;
+    if (first < *until_us)
+        *until_us = first;
 }
 
 // A client in a black hole does not hear the end either: its socket stays as it is.
@@ -184,6 +193,8 @@ bool link_work(struct link *link, const struct pollfd fds[static 2]) {
     for (int side = CLIENT; side <= SERVER; side++)
         if (fds[side].fd >= 0 && fds[side].revents && link->ways[side].reading)
             receive(link, (enum side)side);
+    if (queue_now_us() >= strikes_us(link))
+        strike(link);
     for (int side = CLIENT; side <= SERVER; side++) {
         struct way *way = &link->ways[side];
         if (way->to >= 0 && !queue_write(&way->queue, way->to, queue_now_us()))

@@ -14,9 +14,11 @@ enum fault {
     FAULT_HOLE, // silence: neither side hears anything, not even from the other's kernel (over TCP); the server until `linger_ms`
     FAULT_KILL, // SIGKILL for the client's process (over a unix socket), then as FAULT_CUT
 };
-// What strikes, once, and when: counted over all connections. What came before it still gets through.
+// What strikes, once, and when: at a message, counted over all connections, or when a connection was quiet for some time, because the
+// server is busy with what it was asked. What came before it still gets through.
 struct strike {
     enum fault fault;
+    uint64_t quiet_us; // 0: at a message
     enum side side;
     uint64_t number; // of that side's message, from 1
     bool after;      // it still gets through
@@ -44,8 +46,9 @@ struct link {
     struct way ways[2]; // by whose messages they carry
     bool ending;        // once all is written, `fate` comes about
     enum fault fate;
-    uint64_t dies_us; // UINT64_MAX, or when the server's side is closed
-    bool silent;      // a black hole
+    uint64_t heard_us; // when the last bytes came
+    uint64_t dies_us;  // UINT64_MAX, or when the server's side is closed
+    bool silent;       // a black hole
 };
 // Takes both sockets.
 struct link *link_new(struct plan *plan, int client, int server);

@@ -1,7 +1,7 @@
 // proxy: stands between a PostgreSQL client and its server, understands where messages begin and end, and makes the network fail where
-// a test wants it to: at the Nth message of either side, or just slowly.
+// a test wants it to: at the Nth message of either side, in the middle of a long statement, or just slowly.
 //   proxy --server FOLDER --listen FOLDER|tcp [--delay MS] [--log] [--alone]
-//         [--fault cut|ghost|hole|kill --at before|after:client|server:N [--linger MS]]
+//         [--fault cut|ghost|hole|kill --at before|after:client|server:N|quiet:MS [--linger MS]]
 // FOLDER is that of a unix socket named .s.PGSQL.5432; `tcp` takes a free port of 127.0.0.1. It says "ready PORT" (0 for a unix
 // socket), "struck" when the fault strikes, and on SIGTERM, its end, for each side how many messages there were (with --log: their
 // types too). --alone: nobody gets through any more once the fault has struck. What each fault does is told in link.h.
@@ -36,7 +36,7 @@ struct proxy {
 
 static const char usage[] =
     "usage: proxy --server FOLDER --listen FOLDER|tcp [--delay MS] [--log] [--alone]\n"
-    "             [--fault cut|ghost|hole|kill --at before|after:client|server:N [--linger MS]]\n";
+    "             [--fault cut|ghost|hole|kill --at before|after:client|server:N|quiet:MS [--linger MS]]\n";
 
 // ---- options -----------------------------------------------------------------------------------------------------------
 
@@ -53,6 +53,12 @@ static bool read_fault(const char *value, enum fault *ret_fault) {
 
 static bool read_place(const char *value, struct strike *strike) {
     static const char *const places[] = {"before:client:", "before:server:", "after:client:", "after:server:"};
+    uint64_t ms = 0;
+    if (!strncmp(value, "quiet:", 6)) {
+        bool read = text_to_u64(view_of(value + 6), 60000, &ms) && ms > 0;
+        strike->quiet_us = ms * 1000;
+        return read;
+    }
     for (int i = 0; i < 4; i++)
         if (!strncmp(value, places[i], strlen(places[i]))) {
             strike->side = i % 2 ? SERVER : CLIENT;
