@@ -285,4 +285,32 @@ subtest 'the whole way: failed, parked by Pub/Sub, mended, replayed, applied' =>
     is(count_parked(), 0, 'nothing is parked');
 };
 
+subtest 'the whole way again, parked by the worker: a second failure still names the first message' => sub {
+    my $database   = Pawl::Postgres->new;
+    my $migrations = Pawl::Migrations->new('0001_a.sql' => "CREATE TABLE a ();\nSELECT nonsense;\n");
+    my $worker     = Pawl::Worker->start(
+        database => $database, migrations => $migrations, cloud => $cloud,
+        env => {PUBSUB_EMULATOR_HOST => $host, PAWL_DEAD_LETTER_TOPIC => $cloud->topic_name('dead')}
+    );
+    $cloud->create_topic('deploys');
+    $cloud->create_subscription(
+        'push-deploys', topic => 'deploys', push => $worker->url . '/',
+        account => $worker->account, audience => $worker->audience, ackDeadlineSeconds => 30
+    );
+    my $id = $cloud->publish('deploys', {reason => 'deploy'});
+    for my $round ('first', 'second') {
+        wait_until { count_parked() == 1 } seconds => 30, what => "the message to be parked, $round time";
+        my ($message) = @{replay(['--json'])->{json}{messages}};
+        is($message->{error}, 'MIGRATION_FAILED', "$round failure: its code");
+        like($message->{reason}, qr/0001_a\.sql.*line 2.*nonsense|0001_a\.sql:2:.*nonsense/, 'file, line and words');
+        is($message->{target}, 'default', 'the target');
+        is($message->{original_id}, $id, 'and the message that it began with');
+        $migrations->write('0001_a.sql', "CREATE TABLE a ();\n") if $round eq 'second';
+        my $run = replay(['--id', $id, '--topic', 'deploys']);
+        is($run->{exit}, 0, 'sent back by the original id') or diag $run->{err};
+    }
+    wait_until { $database->has_table('a') } seconds => 30, what => 'the table';
+    is(count_parked(), 0, 'applied, and nothing is parked');
+};
+
 done_testing();

@@ -4,7 +4,7 @@
 #include <string.h>
 
 // A pull that finds nothing new does not prove that nothing is there: so many in a row are believed.
-enum { EMPTY_PULLS = 3, EMPTY_PAUSE_MS = 300, CHUNK = 500 };
+enum { EMPTY_PULLS = 3, EMPTY_PAUSE_MS = 150, CHUNK = 500 };
 
 static struct leased *find(struct lease *lease, const char *id) {
     for (size_t i = 0; i < lease->count; i++)

@@ -49,11 +49,12 @@ static void add_number(struct attributes *attributes, struct arena *arena, const
         add(attributes, arena, key, arena_printf(arena, "%u", number));
 }
 
-// What the publisher said stays; what an earlier failure of the same message said is out of date.
+// What the publisher said stays, and which message a replay is of; what an earlier failure of the same message said is out of date.
 static void keep_originals(struct attributes *attributes, const struct envelope *envelope) {
     for (size_t i = 0; i < envelope->attribute_count && attributes->count < ATTRIBUTES_MAX; i++) {
         const struct envelope_attribute *original = &envelope->attributes[i];
-        if (!view_starts(view_of(original->name), "pawl_") && !view_starts(view_of(original->name), "goog"))
+        struct view name = view_of(original->name);
+        if (view_is(name, "pawl_replay_of") || (!view_starts(name, "pawl_") && !view_starts(name, "goog")))
             attributes->items[attributes->count++] =
                 (struct pubsub_attribute){.key = original->name, .value = original->value};
     }
