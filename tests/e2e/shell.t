@@ -16,7 +16,7 @@ my $migrations = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', '00
 my %here = (database => $database, migrations => $migrations);
 
 subtest 'help answers everywhere, and wrong usage exits 2' => sub {
-    for my $arguments (['--help'], ['help'], ['-h'], map({ [$_, '--help'], ['help', $_] } qw(serve migrate plan status new)), ['help', 'options'], ['help', 'errors'], ['--version'], ['version']) {
+    for my $arguments (['--help'], ['help'], ['-h'], map({ [$_, '--help'], ['help', $_] } qw(serve migrate plan status new)), ['help', 'options'], ['help', 'errors'], ['help', 'LOCK_HELD'], ['--version'], ['version']) {
         my $result = pawl($arguments);
         is($result->{exit}, 0, "pawl @$arguments: exit 0");
         isnt($result->{out}, '', "pawl @$arguments: answers");
@@ -27,6 +27,7 @@ subtest 'help answers everywhere, and wrong usage exits 2' => sub {
         is($result->{exit}, 2, "pawl @$arguments: exit 2");
         isnt($result->{err}, '', "pawl @$arguments: says why on standard error");
     }
+    is(pawl(['migrate', '--json', '--nonsense'], %here)->{json}{error}, 'USAGE', 'as JSON where that is asked for');
     my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => undef});
     is($result->{exit}, 2, 'without a database: exit 2');
     like($result->{err}, qr/DATABASE_URL/, 'which is named');
@@ -64,6 +65,8 @@ subtest 'new numbers as its neighbours do' => sub {
     like(pawl(['new', 'b'], migrations => $stamps)->{out}, qr{/20\d{12}_b\.sql\n\z}, 'by the time where its neighbours are');
     my $empty = Pawl::Migrations->new;
     like(pawl(['new', 'first'], migrations => $empty)->{out}, qr{/0001_first\.sql\n\z}, 'an empty folder starts at 0001');
+    $empty = Pawl::Migrations->new;
+    like(pawl(['plan'], database => $database, migrations => $empty)->{err}, qr/holds no migrations/, 'and is pointed out where it may be the wrong one');
     is(pawl(['new', '!!!'], migrations => $empty)->{exit}, 2, 'a name without letters: exit 2');
 };
 

@@ -3,6 +3,8 @@
 #include "script/hazard.h"
 #include <string.h>
 
+enum { WAIT_FIRST_MS = 5000 };
+
 static void put_optional(struct json_writer *writer, const char *name, const char *value) {
     if (value && *value)
         json_put_string(writer, name, value);
@@ -140,6 +142,13 @@ void report_error_help(enum error_code code, struct text *out) {
     text_printf(out, "%s: %s\n  to do:  %s\n  class:  %s; HTTP %d, exit code %d\n", error_name(code),
                 error_meaning(code), error_remedy(code), class_name(error_class(code)), error_http_status(code),
                 error_exit_code(code));
+}
+
+bool report_wait_due(uint64_t waited_ms, uint64_t *told_ms) {
+    if (*told_ms != 0 && waited_ms < *told_ms * 2)
+        return false;
+    *told_ms = waited_ms > WAIT_FIRST_MS ? waited_ms : WAIT_FIRST_MS;
+    return true;
 }
 
 struct report_time report_time(uint64_t ms) {

@@ -23,6 +23,8 @@ int report_failure(const struct options *options, const struct error *err);
 void report_error_table(struct text *out);
 // One code in words (`pawl help CODE`).
 void report_error_help(enum error_code code, struct text *out);
+// Whether it is time to tell that a run waits: the first time, then ever more rarely (after 10 s, 20 s, 40 s, ...). `told_ms` begins as 0.
+bool report_wait_due(uint64_t waited_ms, uint64_t *told_ms);
 // "207 ms", "12.4 s", "3 min 20 s".
 struct report_time {
     char text[32];

@@ -33,6 +33,7 @@ struct delivery { // one push on its way
     bool began; // the engine keeps the run's row from here on
     struct run_report report;
     struct log_context log;
+    uint64_t wait_told_ms; // see report_wait_due
 };
 
 // ---- token: before any byte of the body --------------------------------------------------------------------------------
@@ -101,12 +102,13 @@ static bool read_source(const struct service *service, struct delivery *delivery
 // ---- lock, ledger, plan, apply -----------------------------------------------------------------------------------------
 
 static void log_run_event(void *context, const struct run_event *event) {
-    const struct delivery *delivery = context;
+    struct delivery *delivery = context;
     const char *file = event->migration ? event->migration->file : "";
     const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms)};
     switch (event->kind) {
     case RUN_WAITING:
-        log_event(LOG_NOTICE, &delivery->log, "waiting: %s", event->holder ? event->holder : "");
+        if (event->holder && report_wait_due(event->ms, &delivery->wait_told_ms))
+            log_event(LOG_NOTICE, &delivery->log, "waiting: %s", event->holder);
         break;
     case RUN_APPLIED:
         log_fields(LOG_INFO, &delivery->log, fields, 2, "applied %s", file);

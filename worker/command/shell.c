@@ -9,14 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WAIT_FIRST_MS = 5000 };
-
 struct shell {
     struct terminal terminal; // stderr: what goes on
     struct arena *arena;
     const struct migration **sent; // in the order in which they were sent to the server
     size_t sent_count, applied;    // the one at work is sent[applied]
-    uint64_t wait_told_ms;         // when waiting was last told, counted from its begin
+    uint64_t wait_told_ms;         // see report_wait_due
 };
 
 bool shell_begin(const struct options *options, struct arena *arena, struct migration_set *ret_set, struct error *err) {
@@ -38,9 +36,8 @@ static void show_waiting(struct shell *shell, const struct run_event *event) {
         return;
     if (shell->terminal.live) {
         terminal_draw(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
-    } else if (shell->wait_told_ms == 0 || event->ms >= shell->wait_told_ms * 2) {
+    } else if (report_wait_due(event->ms, &shell->wait_told_ms)) {
         terminal_print(&shell->terminal, TONE_WARN, "waiting: %s", event->holder);
-        shell->wait_told_ms = event->ms > WAIT_FIRST_MS ? event->ms : WAIT_FIRST_MS;
     }
 }
 

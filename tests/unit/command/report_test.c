@@ -92,6 +92,36 @@ static void a_summary_counts(void **state) {
     report = (struct run_report){.state = "planned", .count = 2};
     report_summary(&report, &out);
     assert_string_equal(text_string(&out), "2 migrations pending");
+    text_clear(&out);
+    report = (struct run_report){.state = "planned", .version = "7"};
+    report_summary(&report, &out);
+    assert_string_equal(text_string(&out), "nothing pending; the database is at version 7");
+}
+
+static void a_time_is_told_in_the_unit_that_people_use(void **state) {
+    (void)state;
+    assert_string_equal(report_time(0).text, "0 ms");
+    assert_string_equal(report_time(9999).text, "9999 ms");
+    assert_string_equal(report_time(12449).text, "12.4 s");
+    assert_string_equal(report_time(200000).text, "3 min 20 s");
+}
+
+static void waiting_is_told_ever_more_rarely(void **state) {
+    (void)state;
+    uint64_t told = 0;
+    unsigned lines = 0;
+    assert_true(report_wait_due(3, &told));
+    for (uint64_t ms = 1000; ms <= 600000; ms += 1000)
+        lines += report_wait_due(ms, &told);
+    assert_int_equal(lines, 6); // after 10, 20, 40, 80, 160 and 320 s
+}
+
+static void a_code_is_explained(void **state) {
+    (void)state;
+    struct text out cleanup_text = TEXT(1024);
+    report_error_help(ERROR_LOCK_HELD, &out);
+    assert_non_null(strstr(text_string(&out), "LOCK_HELD: "));
+    assert_non_null(strstr(text_string(&out), "class:  retry; HTTP 503, exit code 3"));
 }
 
 int main(void) {
@@ -102,6 +132,9 @@ int main(void) {
         cmocka_unit_test(what_may_pass_is_called_retry),
         cmocka_unit_test(every_error_is_in_the_table),
         cmocka_unit_test(a_summary_counts),
+        cmocka_unit_test(a_time_is_told_in_the_unit_that_people_use),
+        cmocka_unit_test(waiting_is_told_ever_more_rarely),
+        cmocka_unit_test(a_code_is_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
