@@ -112,6 +112,26 @@ static bool is_choice(const char *value, const char *words) {
     return false;
 }
 
+// What a value of the kind has to be; all but a list go on with the row's range or words.
+static const char *wanted(enum option_kind kind) {
+    switch (kind) {
+    case KIND_LIST:
+        return "a comma-separated list without empty entries";
+    case KIND_NUMBER:
+        return "a number within ";
+    case KIND_DURATION:
+    case KIND_OPTIONAL:
+        return "a time (200ms, 5s, 10min) within ";
+    case KIND_CHOICE:
+    case KIND_TEXT:
+    case KIND_SECRET:
+    case KIND_MANY:
+    case KIND_SWITCH:
+        break;
+    }
+    return "one of ";
+}
+
 // `origin` is the flag or the variable, whichever the value came from.
 static bool set_value(const struct option *row, const char *origin, const char *value, struct arena *arena,
                       struct options *options, enum error_code code, struct error *err) {
@@ -146,13 +166,7 @@ static bool set_value(const struct option *row, const char *origin, const char *
         return true;
     char shown[65];
     text_copy(shown, sizeof(shown), view_of(value));
-    static const char *const wanted[] = {
-        [KIND_LIST] = "a comma-separated list without empty entries",
-        [KIND_NUMBER] = "a number within ",
-        [KIND_DURATION] = "a time (200ms, 5s, 10min) within ",
-        [KIND_CHOICE] = "one of ",
-    };
-    return error_set(err, code, "%s is '%s', but must be %s%s", origin, shown, wanted[row->kind],
+    return error_set(err, code, "%s is '%s', but must be %s%s", origin, shown, wanted(row->kind),
                      row->kind == KIND_LIST ? "" : row->argument);
 }
 
