@@ -15,7 +15,7 @@ package here {    # the real folder, where Pawl::Worker wants something with a f
 
 $| = 1;
 my $folder = abs_path("$FindBin::Bin/../../migrations");
-my ($database, $cloud, undef, $worker) = set_up(migrations => here->new($folder), cloud_port => 8085, port => 8080);
+my ($database, $cloud, undef, $worker) = set_up(migrations => here->new($folder), cloud_port => $ENV{CLOUD_PORT} // 8085, port => $ENV{PORT} // 8080);
 my $project = $cloud->project;
 say_step('running; Ctrl-C ends it');
 show("worker     " . $worker->url . "    (GET /health, GET /ready, POST /)");
