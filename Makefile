@@ -129,13 +129,18 @@ run: deps ## leave the worker, a database and a local Pub/Sub running until Ctrl
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
 .PHONY: bench
-$(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
+BENCH_TOOLS := $(patsubst %.c,build/release/%,$(wildcard tests/bench/*.c))
+DBMATE := 2.36.0
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o
 	@$(CC) $(LDFLAGS) $^ -o $@
-bench: deps ## measure the release build: cold start, 1,000 migrations against psql (as ratios)
-	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=release build/release/pawl build/release/tests/bench/floor
+build/npm/dbmate-$(DBMATE):
+	@mkdir -p $(@D)
+	@if npm install --prefix $(@D) --no-audit --no-fund --silent dbmate@$(DBMATE) >/dev/null 2>&1; then touch $@; fi
+bench: deps build/npm/dbmate-$(DBMATE) ## measure the release build: cold start; migrations against psql and dbmate (as ratios)
+	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=release build/release/pawl build/release/proxy $(BENCH_TOOLS)
 	@BUILD=build/release tests/bench/start.pl
 	@BUILD=build/release tests/with-postgres tests/bench/migrations.pl
-	@BUILD=build/release PAWL_TEST_FSYNC=on tests/with-postgres tests/bench/migrations.pl
+	@BUILD=build/release PAWL_TEST_FSYNC=on COUNTS=1000 NOOPS= DELAYS=0 tests/with-postgres tests/bench/migrations.pl
 FUZZ_SECONDS ?= 20
 fuzz: ## let clang's libFuzzer loose on every parser for FUZZ_SECONDS each; finds are kept in build/fuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz -j$$(nproc) build-fuzzers

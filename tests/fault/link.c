@@ -21,12 +21,13 @@ struct link *link_new(struct plan *plan, int client, int server) {
     link->sockets[SERVER] = server;
     link->ways[CLIENT] = (struct way){.from = client, .to = server, .reading = true};
     link->ways[SERVER] = (struct way){.from = server, .to = client, .reading = true, .frame.typed = true};
-    link->heard_us = queue_now_us();
+    link->born_us = link->heard_us = queue_now_us();
     link->dies_us = UINT64_MAX;
     return link;
 }
 
 void link_free(struct link *link) {
+    link->plan->lived_us += queue_now_us() - link->born_us;
     for (int side = CLIENT; side <= SERVER; side++) {
         queue_clear(&link->ways[side].queue);
         if (link->sockets[side] >= 0)

@@ -30,6 +30,7 @@ struct plan {
     bool log;             // remember the types of messages
     bool struck;          // the strike is used up
     uint64_t messages[2]; // so far, by side
+    uint64_t lived_us;    // all connections that are over, in sum
     struct text types[2]; // with `log`: a character for each
 };
 
@@ -46,6 +47,7 @@ struct link {
     struct way ways[2]; // by whose messages they carry
     bool ending;        // once all is written, `fate` comes about
     enum fault fate;
+    uint64_t born_us;
     uint64_t heard_us; // when the last bytes came
     uint64_t dies_us;  // UINT64_MAX, or when the server's side is closed
     bool silent;       // a black hole

@@ -4,7 +4,7 @@
 //         [--fault cut|ghost|hole|kill --at before|after:client|server:N|quiet:MS [--linger MS]]
 // FOLDER is that of a unix socket named .s.PGSQL.5432; `tcp` takes a free port of 127.0.0.1. It says "ready PORT" (0 for a unix
 // socket), "struck" when the fault strikes, and on SIGTERM, its end, for each side how many messages there were (with --log: their
-// types too). --alone: nobody gets through any more once the fault has struck. What each fault does is told in link.h.
+// types too), and how long connections lasted. --alone: nobody gets through any more once the fault has struck. What each fault does is told in link.h.
 #include "base/arena.h"
 #include "link.h"
 
@@ -230,6 +230,7 @@ static void report(const struct plan *plan) {
     static const char *const names[] = {[CLIENT] = "client", [SERVER] = "server"};
     for (int side = CLIENT; side <= SERVER; side++)
         printf("%s %llu %s\n", names[side], (unsigned long long)plan->messages[side], text_string(&plan->types[side]));
+    printf("lived %llu us\n", (unsigned long long)plan->lived_us);
 }
 
 int main(int count, char **arguments) {
@@ -246,9 +247,9 @@ int main(int count, char **arguments) {
     (void)fflush(stdout);
     while (turn(&proxy))
         continue;
-    report(&proxy.plan);
     for (struct link *link; (link = proxy.links); link_free(link))
         proxy.links = link->next;
+    report(&proxy.plan);
     text_done(&proxy.plan.types[CLIENT]);
     text_done(&proxy.plan.types[SERVER]);
     return 0;

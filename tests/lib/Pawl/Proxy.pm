@@ -36,13 +36,17 @@ sub url {
 # Has the fault struck?
 sub struck { my ($self) = @_; return $self->{process}->out =~ /^struck$/m }
 
-# Ends it: {client => number of messages, server => ..., client_types => with log: a letter for each, server_types}
+sub folder { my ($self) = @_; return $self->{folder}->dirname }
+
+# Ends it: {client => number of messages, server => ..., client_types => with log: a letter for each, server_types,
+# session_us => how long connections lasted}
 sub stop {
     my ($self) = @_;
     $self->{process}->stop;
     my %count;
     for my $line (split /\n/, $self->{process}->out) {
         @count{$1, "$1_types"} = ($2, $3) if $line =~ /^(client|server) (\d+) (\S*)$/;
+        $count{session_us} = $1 if $line =~ /^lived (\d+) us$/;
     }
     return \%count;
 }
