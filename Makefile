@@ -155,6 +155,7 @@ image: ## build the container image without a Docker daemon (root, buildah) into
 	@infra/image/build
 	@tests/image/measure
 test-image: deps $(BUILD)/localcloud ## build the image twice, push and pull it, start it as Cloud Run would, migrate with it
+	@infra/image/need skopeo docker-registry
 	@infra/image/build
 	@BUILD=$(BUILD) tests/with-postgres prove --exec '' tests/image/image.t
 
