@@ -1,7 +1,8 @@
 // One table of keys reads both forms of a request. To add a key: a member of `struct request` and a row in `keys` (and a check, where
-// none serves yet).
+// none serves yet). The fingerprint covers it by itself.
 #include "push/request.h"
 
+#include "base/hash.h"
 #include "base/json.h"
 
 #include <string.h>
@@ -70,6 +71,17 @@ static bool is_digest(const struct key *key, struct view *value) {
     return value->length == key->max;
 }
 
+// A signed token in compact serialisation, by its letters only.
+static bool is_token(const struct key *key, struct view *value) {
+    for (size_t i = 0; i < value->length; i++) {
+        char c = value->data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return value->length > 0 && value->length <= key->max;
+}
+
 static bool is_action(const struct key *key, struct view *value) {
     (void)key;
     return view_is(*value, "migrate") || view_is(*value, "plan");
@@ -85,14 +97,19 @@ static const struct key keys[] = {
     {"digest", is_digest, PLACE(request.digest), 64, "64 hexadecimal digits", false, NULL},
     {"action", is_action, PLACE(action), 0, "migrate or plan", false, "rollback"},
     {"reason", is_remark, PLACE(request.reason), 500, "at most 500 bytes without control characters", false, NULL},
+    {"proof", is_token, PLACE(request.proof), REQUEST_PROOF_MAX, "a signed token of at most 8192 bytes", false, NULL},
     // brought by later versions
     {.name = "source"},
     {.name = "steps"},
     {.name = "out_of_order"},
-    {.name = "proof"},
 };
 #undef PLACE
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+
+// A proof is too long for an attribute, and no part of the fingerprint that it carries.
+static bool is_proof(const struct key *key) {
+    return key->fits == is_token;
+}
 
 // What the platform and this worker add to a message by themselves.
 static const char *const ignored_prefixes[] = {"googclient_", "CloudPubSub", "pawl_"};
@@ -107,9 +124,9 @@ static const struct key *find(const char *name) {
 
 // ---- the two forms -------------------------------------------------------------------------------------------------
 
-// The raw values of both forms before they are read. `data` NULL: not said.
+// The raw values of both forms before they are read, and what is read of them. `data` NULL: not said.
 struct values {
-    struct view data[KEY_COUNT], attributes[KEY_COUNT];
+    struct view data[KEY_COUNT], attributes[KEY_COUNT], said[KEY_COUNT];
 };
 
 // Fails naming the key; the name may come from outside.
@@ -147,6 +164,8 @@ static bool collect_attributes(const struct envelope *envelope, struct values *v
         const struct key *key = admit("the attribute", attribute->name, err);
         if (!key)
             return false;
+        if (is_proof(key))
+            return refuse(err, ERROR_REQUEST_MALFORMED, "the attribute", key->name, "may only be said in data");
         values->attributes[key - keys] = view_of(attribute->value);
     }
     return true;
@@ -208,12 +227,56 @@ static bool read_key(const struct key *key, struct values *values, struct arena 
         return refuse(err, ERROR_REQUEST_MALFORMED, "the key", key->name,
                       "says one thing in data and another in the attributes");
     struct view value = data->data ? *data : *attribute;
+    values->said[key - keys] = value;
     if (value.length > 0) {
         const char *copy = arena_copy(arena, value.data, value.length);
         memcpy((char *)draft + key->place, &copy, sizeof(copy));
     }
     return true;
 }
+
+// ---- the fingerprint -----------------------------------------------------------------------------------------------
+
+// The key whose name comes next in the order of bytes; NULL when `before` is the last. `before` NULL: the first.
+static const struct key *key_after(const struct key *before) {
+    const struct key *next = NULL;
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if ((!before || strcmp(keys[i].name, before->name) > 0) && (!next || strcmp(keys[i].name, next->name) < 0))
+            next = &keys[i];
+    }
+    return next;
+}
+
+// Values hold no control character, so that this is all that JSON demands.
+static void add_quoted(struct hash *hash, struct view value) {
+    hash_add(hash, VIEW("\""));
+    for (size_t i = 0; i < value.length; i++) {
+        if (value.data[i] == '"' || value.data[i] == '\\')
+            hash_add(hash, VIEW("\\"));
+        hash_add(hash, (struct view){&value.data[i], 1});
+    }
+    hash_add(hash, VIEW("\""));
+}
+
+static void take_fingerprint(const struct values *values, char ret_hex[static 65]) {
+    struct hash hash;
+    const char *between = "{";
+    hash_begin(&hash);
+    for (const struct key *key = key_after(NULL); key; key = key_after(key)) {
+        const struct view *value = &values->said[key - keys];
+        if (is_proof(key) || !value->data)
+            continue;
+        hash_add(&hash, view_of(between));
+        add_quoted(&hash, view_of(key->name));
+        hash_add(&hash, VIEW(":"));
+        add_quoted(&hash, *value);
+        between = ",";
+    }
+    hash_add(&hash, *between == '{' ? VIEW("{}") : VIEW("}"));
+    hash_end(&hash, ret_hex);
+}
+
+// ---- all together --------------------------------------------------------------------------------------------------
 
 bool request_read(const struct envelope *envelope, struct arena *arena, struct request *ret_request,
                   struct error *err) {
@@ -227,6 +290,7 @@ bool request_read(const struct envelope *envelope, struct arena *arena, struct r
     }
     if (draft.action)
         draft.request.action = view_is(view_of(draft.action), "plan") ? REQUEST_PLAN : REQUEST_MIGRATE;
+    take_fingerprint(&values, draft.request.fingerprint);
     *ret_request = draft.request;
     return true;
 }

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "push/envelope.h"
 
+#define REQUEST_PROOF_MAX 8192 // bytes
+
 enum request_action { REQUEST_MIGRATE, REQUEST_PLAN };
 
 // Everything lives in the arena; NULL = not said. Strings are UTF-8 without control characters.
@@ -14,7 +16,12 @@ struct request {
     const char *to;      // digits, at most 64, without leading zeros ("0" stays)
     const char *digest;  // SHA-256 of the migration set that was reviewed: 64 lower-case hexadecimal digits
     const char *reason;  // 1 to 500 bytes; an empty one counts as not said
+    const char *proof;   // a signed token, as it came: secret until it has expired
     enum request_action action;
+    // SHA-256, hexadecimal, of all that is said but the proof: a JSON object of strings with its keys in the order of bytes, without white
+    // space, each value in its canonical spelling (`to` without leading zeros), with no other escapes than \" and \\. An empty message
+    // is `{}`. A proof is made for one request by carrying this.
+    char fingerprint[65];
 };
 
 // Errors: ERROR_REQUEST_UNSUPPORTED for a key or an action that a later version brings, ERROR_REQUEST_MALFORMED for an unknown key, a

@@ -1,4 +1,5 @@
 // What a message may say, in data, in attributes and in both; and what it may not.
+#include "base/hash.h"
 #include "push/request.h"
 
 #include <setjmp.h>
@@ -143,7 +144,7 @@ static void a_digest_is_sixty_four_lower_case_hexadecimal_digits(void **state) {
 
 static void keys_of_later_versions_are_named(void **state) {
     (void)state;
-    static const char *const later[] = {"source", "steps", "out_of_order", "proof"};
+    static const char *const later[] = {"source", "steps", "out_of_order"};
     for (size_t i = 0; i < COUNT(later); i++) {
         char data[64], message[64];
         (void)snprintf(data, sizeof(data), "{\"target\":\"main\",\"%s\":\"x\"}", later[i]);
@@ -279,6 +280,108 @@ static void values_of_another_type_are_refused(void **state) {
     }
 }
 
+// ---- proof and fingerprint -----------------------------------------------------------------------------------------
+
+static void a_proof_is_taken_from_data_only(void **state) {
+    (void)state;
+    assert_string_equal(must_read("{\"proof\":\"eyJ-_.eyJ0.AZaz09\"}", NULL, NULL).proof, "eyJ-_.eyJ0.AZaz09");
+    assert_null(must_read("{}", NULL, NULL).proof);
+    must_refuse("", "proof", "a.b.c", ERROR_REQUEST_MALFORMED, "the attribute \"proof\" may only be said in data");
+    must_refuse("{\"proof\":\"a.b.c\"}", "proof", "a.b.c", ERROR_REQUEST_MALFORMED, "may only be said in data");
+}
+
+static void a_proof_that_is_no_token_is_refused_and_never_shown(void **state) {
+    (void)state;
+    static const char *const bad[] = {"\"\"",        "\"a b\"",          "\"a.b.c=\"", "\"a+b\"", "\"a/b\"",
+                                      "\"\\u00e9\"", "\"Bearer a.b.c\"", "null",       "1",       "[]",
+                                      "{}"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        char data[64];
+        struct request request;
+        struct error err = {0};
+        (void)snprintf(data, sizeof(data), "{\"proof\":%s}", bad[i]);
+        assert_false(read(data, NULL, NULL, &request, &err));
+        assert_int_equal(err.code, ERROR_REQUEST_MALFORMED);
+        assert_non_null(strstr(err.message, "the key \"proof\""));
+        assert_null(strstr(err.message, "a.b"));
+    }
+    char data[REQUEST_PROOF_MAX + 32], token[REQUEST_PROOF_MAX + 2];
+    memset(token, 'a', sizeof(token));
+    token[REQUEST_PROOF_MAX] = '\0';
+    (void)snprintf(data, sizeof(data), "{\"proof\":\"%s\"}", token);
+    assert_int_equal(strlen(must_read(data, NULL, NULL).proof), REQUEST_PROOF_MAX);
+    token[REQUEST_PROOF_MAX] = 'a';
+    token[REQUEST_PROOF_MAX + 1] = '\0';
+    (void)snprintf(data, sizeof(data), "{\"proof\":\"%s\"}", token);
+    must_refuse(data, NULL, NULL, ERROR_REQUEST_MALFORMED, "a signed token of at most 8192 bytes");
+}
+
+// The canonical texts, hashed by sha256sum.
+static void fingerprints_are_known(void **state) {
+    (void)state;
+    static const struct {
+        const char *data, *name, *value, *canonical;
+    } cases[] = {
+        {"", NULL, NULL, "{}"},
+        {"{}", NULL, NULL, "{}"},
+        {"{\"proof\":\"a.b.c\"}", NULL, NULL, "{}"},
+        {" {\"target\" : \"main\", \"release\":\"3f2a9c1\" }", NULL, NULL,
+         "{\"release\":\"3f2a9c1\",\"target\":\"main\"}"},
+        {"{\"release\":\"3f2a9c1\"}", "target", "main", "{\"release\":\"3f2a9c1\",\"target\":\"main\"}"},
+        {"{\"to\":42}", NULL, NULL, "{\"to\":\"42\"}"},
+        {"", "to", "0042", "{\"to\":\"42\"}"},
+        {"{\"to\":\"042\"}", "to", "42", "{\"to\":\"42\"}"},
+        {"{\"action\":\"migrate\"}", NULL, NULL, "{\"action\":\"migrate\"}"},
+        {"{\"reason\":\"\"}", NULL, NULL, "{\"reason\":\"\"}"},
+        {"{\"reason\":\"a \\\"b\\\" \\\\ \\/ \\u00e9\"}", NULL, NULL, "{\"reason\":\"a \\\"b\\\" \\\\ / \xc3\xa9\"}"},
+        {"{\"reason\":\"\\u2028\\ud83d\\ude80\"}", NULL, NULL, "{\"reason\":\"\xe2\x80\xa8\xf0\x9f\x9a\x80\"}"},
+        {"{\"to\":\"7\",\"target\":\"t\",\"reason\":\"r\",\"release\":\"l\",\"action\":\"plan\"}", NULL, NULL,
+         "{\"action\":\"plan\",\"reason\":\"r\",\"release\":\"l\",\"target\":\"t\",\"to\":\"7\"}"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char expected[65];
+        hash_hex(view_of(cases[i].canonical), expected);
+        assert_string_equal(must_read(cases[i].data, cases[i].name, cases[i].value).fingerprint, expected);
+    }
+    assert_string_equal(must_read("", NULL, NULL).fingerprint,
+                        "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    assert_string_equal(must_read("{\"target\":\"main\",\"release\":\"3f2a9c1\"}", NULL, NULL).fingerprint,
+                        "4f78893bfad10cc8d2e9dff0695ec1da81d4e9f7c128a5b5a6837541161194ad");
+}
+
+static void any_other_request_has_another_fingerprint(void **state) {
+    (void)state;
+    static const char *const requests[] = {
+        "{}",
+        "{\"target\":\"main\"}",
+        "{\"release\":\"main\"}",
+        "{\"target\":\"mai\"}",
+        "{\"reason\":\"\"}",
+        "{\"reason\":\" \"}",
+        "{\"action\":\"migrate\"}",
+        "{\"action\":\"plan\"}",
+        "{\"to\":\"1\"}",
+        "{\"to\":\"10\"}",
+        "{\"release\":\"a\",\"target\":\"b\"}",
+        "{\"release\":\"a\\\",\\\"target\\\":\\\"b\"}",
+        "{\"reason\":\"\\\"\"}",
+        "{\"reason\":\"\\\\\"}",
+        "{\"reason\":\"\\\\\\\"\"}",
+        "{\"reason\":\"\\\"\\\\\"}",
+    };
+    for (size_t i = 0; i < COUNT(requests); i++)
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(must_read(requests[i], NULL, NULL).fingerprint,
+                                    must_read(requests[j], NULL, NULL).fingerprint);
+}
+
+// What the platform and pawl add on the way of a dead letter does not loosen the proof from its request.
+static void attributes_of_the_platform_are_no_part_of_the_fingerprint(void **state) {
+    (void)state;
+    assert_string_equal(must_read("{}", "pawl_error", "LOCK_HELD").fingerprint,
+                        must_read("{}", NULL, NULL).fingerprint);
+}
+
 static void a_name_from_outside_is_shown_cut_and_harmless(void **state) {
     (void)state;
     char name[101] = "\x1b[2J\n";
@@ -315,6 +418,11 @@ int main(void) {
         cmocka_unit_test(values_are_held_to_their_shape),
         cmocka_unit_test(lengths_are_bounded_to_the_byte),
         cmocka_unit_test(values_of_another_type_are_refused),
+        cmocka_unit_test(a_proof_is_taken_from_data_only),
+        cmocka_unit_test(a_proof_that_is_no_token_is_refused_and_never_shown),
+        cmocka_unit_test(fingerprints_are_known),
+        cmocka_unit_test(any_other_request_has_another_fingerprint),
+        cmocka_unit_test(attributes_of_the_platform_are_no_part_of_the_fingerprint),
         cmocka_unit_test(a_name_from_outside_is_shown_cut_and_harmless),
     };
     return cmocka_run_group_tests_name("push/request", tests, make_arena, free_arena);
