@@ -9,6 +9,7 @@
 #include "command/admission.h"
 #include "command/asking.h"
 #include "command/command.h"
+#include "command/publisher.h"
 #include "command/report.h"
 #include "command/service.h"
 #include "command/shutdown.h"
@@ -75,10 +76,21 @@ static bool read_envelope(const struct service *service, struct view body, struc
     return true;
 }
 
-static bool read_request(const struct service *service, struct delivery *delivery, struct error *err) {
+static bool prove_publisher(struct service *service, struct delivery *delivery, struct error *err) {
+    struct publisher publisher = {.name = delivery->claims->email};
+    if (!publisher_prove(service, &delivery->envelope, &delivery->request, delivery->arena, &publisher, err))
+        return false;
+    delivery->run.publisher = publisher.name;
+    delivery->run.proof = publisher.proof;
+    return true;
+}
+
+static bool read_request(struct service *service, struct delivery *delivery, struct error *err) {
     if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
         return false;
     describe_run(service, delivery);
+    if (!prove_publisher(service, delivery, err))
+        return false;
     delivery->log.release = delivery->request.release;
     delivery->log.delivery_attempt = delivery->envelope.delivery_attempt;
     const char *target = delivery->request.target;
@@ -162,7 +174,7 @@ static void report_done(const struct service *service, const struct delivery *de
     const struct log_field fields[] = {
         LOG_STRING("status", delivery->report.state),     LOG_NUMBER(counted, (int64_t)delivery->report.count),
         LOG_STRING("version", delivery->report.version),  LOG_NUMBER("ms", (int64_t)delivery->report.ms),
-        LOG_STRING("publisher", delivery->claims->email),
+        LOG_STRING("publisher", delivery->run.publisher),
     };
     log_fields(LOG_INFO, &delivery->log, fields, sizeof(fields) / sizeof(fields[0]), "%s%s%s", text_string(&summary),
                delivery->older ? "; the message's release is older, served by release " : "",

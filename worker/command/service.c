@@ -29,6 +29,36 @@ static bool check_settings(const struct options *options, struct error *err) {
     return true;
 }
 
+static bool check_ids(const char *variable, const char *const *ids, struct error *err) {
+    uint64_t number;
+    for (size_t i = 0; ids && ids[i]; i++)
+        if (!text_to_u64(view_of(ids[i]), UINT64_MAX, &number))
+            return error_set(err, ERROR_CONFIGURATION, "%s has '%.64s', but ids are numbers (github.repository_id)",
+                             variable, ids[i]);
+    return true;
+}
+
+// An id, of the repository or of its owner, is what makes a proof one: everybody has an environment called production.
+static bool open_proof(const struct options *options, struct service *service, struct error *err) {
+    if (!check_ids("PAWL_PROOF_REPOSITORY_ID", options->proof_repository_ids, err) ||
+        !check_ids("PAWL_PROOF_OWNER_ID", options->proof_owner_ids, err))
+        return false;
+    service->proof = (struct proof_policy){.repository_ids = options->proof_repository_ids,
+                                           .owner_ids = options->proof_owner_ids,
+                                           .environments = options->proof_environments,
+                                           .refs = options->proof_refs,
+                                           .skew_s = (unsigned)(options->clock_skew / 1000)};
+    if (!options->proof_repository_ids && !options->proof_owner_ids) {
+        if (options->proof_environments || options->proof_refs)
+            return error_set(err, ERROR_CONFIGURATION,
+                             "PAWL_PROOF_ENVIRONMENT and PAWL_PROOF_REF need PAWL_PROOF_REPOSITORY_ID or "
+                             "PAWL_PROOF_OWNER_ID");
+        return true;
+    }
+    return keys_new(options->proof_jwks_url, KEYS_COOLDOWN_MS, &service->proof_keys, err) ||
+           error_wrap(err, "PAWL_PROOF_JWKS_URL");
+}
+
 bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err) {
     struct service service = {
         .options = options,
@@ -47,8 +77,9 @@ bool service_open(const struct options *options, struct arena *arena, struct ser
                          "2026-02-26T19:13:55Z");
     if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
         return error_wrap(err, "PAWL_JWKS_URL");
-    if (!outbox_open(options, arena, &service.outbox, err)) {
+    if (!open_proof(options, &service, err) || !outbox_open(options, arena, &service.outbox, err)) {
         keys_free(service.keys);
+        keys_free(service.proof_keys);
         return false;
     }
     service.database = run_database_new(options->database_url);
@@ -68,18 +99,26 @@ void service_close(struct service *service) {
     run_database_free(service->database);
     run_control_free(service->control);
     keys_free(service->keys);
+    keys_free(service->proof_keys);
     outbox_close(&service->outbox);
     (void)pthread_mutex_destroy(&service->ready_mutex);
 }
 
 // ---- warm, and kept tidy ---------------------------------------------------------------------------------------------------
 
-static void *warm_keys(void *argument) {
-    struct service *service = argument;
+static void *warm(struct keys *keys) {
     struct error err = {0};
-    if (!keys_warm(service->keys, &err))
+    if (!keys_warm(keys, &err))
         log_failure(LOG_WARNING, NULL, &err);
     return NULL;
+}
+
+static void *warm_keys(void *argument) {
+    return warm(((struct service *)argument)->keys);
+}
+
+static void *warm_proof_keys(void *argument) {
+    return warm(((struct service *)argument)->proof_keys);
 }
 
 // Connects, then closes the idle connection when its minute is over, until the process ends.
@@ -94,8 +133,8 @@ static void *keep_database(void *argument) {
 }
 
 void service_warm(struct service *service) {
-    void *(*const work[])(void *) = {warm_keys, keep_database};
-    for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++) {
+    void *(*const work[])(void *) = {warm_keys, keep_database, service->proof_keys ? warm_proof_keys : NULL};
+    for (size_t i = 0; i < sizeof(work) / sizeof(work[0]) && work[i]; i++) {
         int failure = pthread_create(&service->threads[service->thread_count], NULL, work[i], service);
         if (failure == 0)
             service->thread_count++;

@@ -1,6 +1,7 @@
 // What lives as long as `pawl serve`: configuration checked once, the issuer's keys, the database, the HTTP server and the way down.
 #pragma once
 #include "auth/keys.h"
+#include "auth/proof.h"
 #include "auth/token.h"
 #include "base/log.h"
 #include "command/gate.h"
@@ -20,6 +21,8 @@ struct service {
     struct token_policy callers, readers; // who may push, who may ask
     struct release release;               // of these files
     struct keys *keys;
+    struct proof_policy proof; // who may publish
+    struct keys *proof_keys;   // GitHub's; NULL: no proof is demanded
     struct run_database *database;
     struct run_control *control;
     struct gate *gate;
@@ -27,7 +30,7 @@ struct service {
     struct metrics metrics;
     atomic_uint waiters; // of those who ask for a run
     struct server *server;
-    pthread_t threads[2]; // of service_warm
+    pthread_t threads[3]; // of service_warm
     size_t thread_count;
     pthread_mutex_t ready_mutex; // guards what the last look at /ready found
     uint64_t ready_looked_ms;    // monotonic; 0 = never

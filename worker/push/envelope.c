@@ -128,20 +128,29 @@ static bool read_attributes(const struct json *message, struct arena *arena, str
     return true;
 }
 
-// A dead-letter topic gets a new message with a new id and time; where it came from stands in four attributes. The time decides
-// something, so it is held to its shape; the others only inform, and what cannot be read counts as not said.
+// A copy of a message has a time of its own, and in this attribute the original's. The earliest counts: copies are made of copies.
+static bool read_first_time(const char *attribute, struct envelope *envelope, struct error *err) {
+    const char *time = envelope_attribute(envelope, attribute);
+    int64_t first_ms = INT64_MAX;
+    if (time && !clock_parse(time, &first_ms))
+        return refuse(err, attribute, "is not a time (RFC 3339, UTC)");
+    if (first_ms < envelope->published_ms)
+        envelope->published_ms = first_ms;
+    return true;
+}
+
+// A dead-letter topic gets a new message with a new id and time; where it came from stands in four attributes, and what `pawl` parked
+// or sent back has one of its own. The times decide something, so they are held to their shape; the others only inform, and what
+// cannot be read counts as not said.
 static bool read_dead_letter(struct arena *arena, struct envelope *envelope, struct error *err) {
     static const char time_name[] = "CloudPubSubDeadLetterSourceTopicPublishTime";
-    static const char ours_name[] = "pawl_published"; // of a message that this worker parked, or that was replayed
-    const char *time = envelope_attribute(envelope, time_name), *ours = envelope_attribute(envelope, ours_name);
+    const char *time = envelope_attribute(envelope, time_name);
     const char *count = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceDeliveryCount");
     const char *subscription = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceSubscription");
     const char *project = envelope_attribute(envelope, "CloudPubSubDeadLetterSourceSubscriptionProject");
     uint64_t deliveries = 0;
-    if (time && !clock_parse(time, &envelope->published_ms))
-        return refuse(err, time_name, "is not a time (RFC 3339, UTC)");
-    if (ours && !clock_parse(ours, &envelope->published_ms)) // the older of the two: it outlives several failures
-        return refuse(err, ours_name, "is not a time (RFC 3339, UTC)");
+    if (!read_first_time(time_name, envelope, err) || !read_first_time("pawl_published", envelope, err))
+        return false;
     envelope->dead_letter = time || count || subscription || project;
     if (text_to_u64(view_of(count), ATTEMPTS_MAX, &deliveries))
         envelope->source_deliveries = (int64_t)deliveries;

@@ -119,6 +119,30 @@ static void a_dead_letter_keeps_its_first_time(void **state) {
     assert_int_equal(envelope.attribute_count, 5);
 }
 
+static void the_first_of_several_times_counts(void **state) {
+    (void)state;
+    static const struct {
+        const char *attributes;
+        int64_t published_ms;
+    } cases[] = {
+        {"\"pawl_published\":\"2022-08-12T15:56:29.732Z\"", 1660319789732},
+        {"\"pawl_published\":\"2022-08-12T15:56:29.732Z\","
+         "\"CloudPubSubDeadLetterSourceTopicPublishTime\":\"2023-01-01T00:00:00Z\"",
+         1660319789732},
+        {"\"pawl_published\":\"2023-01-01T00:00:00Z\","
+         "\"CloudPubSubDeadLetterSourceTopicPublishTime\":\"2022-08-12T15:56:29.732Z\"",
+         1660319789732},
+        {"\"pawl_published\":\"2100-01-01T00:00:00Z\"", 1795358797254},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char body[1024];
+        (void)snprintf(body, sizeof(body), BODY(",\"attributes\":{%s}"), cases[i].attributes);
+        assert_int_equal(must_read(body).published_ms, cases[i].published_ms);
+    }
+    must_refuse(BODY(",\"attributes\":{\"pawl_published\":\"yesterday\"}"), "pawl_published is not a time");
+    must_refuse(BODY(",\"attributes\":{\"pawl_published\":\"\"}"), "pawl_published is not a time");
+}
+
 static void what_a_dead_letter_only_tells_may_be_unreadable(void **state) {
     (void)state;
     struct envelope envelope = must_read(BODY(",\"attributes\":{\"CloudPubSubDeadLetterSourceDeliveryCount\":\"many\","
@@ -288,6 +312,7 @@ int main(void) {
         cmocka_unit_test(members_of_tomorrow_are_tolerated),
         cmocka_unit_test(data_may_hold_any_byte),
         cmocka_unit_test(a_dead_letter_keeps_its_first_time),
+        cmocka_unit_test(the_first_of_several_times_counts),
         cmocka_unit_test(what_a_dead_letter_only_tells_may_be_unreadable),
         cmocka_unit_test(what_is_no_envelope_is_refused),
         cmocka_unit_test(every_member_is_held_to_its_shape),
