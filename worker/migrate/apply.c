@@ -40,15 +40,20 @@ static bool landed(void *context, const struct flight *flight, const struct post
 // ---- sending -----------------------------------------------------------------------------------------------------------
 
 static bool apply_transaction(struct sender *sender, size_t index, size_t from, size_t end, struct error *err) {
-    if (!sender_settings(sender, index, 0, err) ||
-        !sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err) ||
-        !sender_open(sender, index, from, &(struct record_flight){0}, err) || !sender_session(sender, index, from, err))
+    if (!sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err) ||
+        !sender_settings(sender, index, 0, err))
+        return false;
+    if (sender->order->pooled && !sender_plain(sender, FLIGHT_LOCK, index, 0, LOCK_FOR_TRANSACTION, err))
+        return false;
+    if (!sender_open(sender, index, from, &(struct record_flight){0}, err) || !sender_session(sender, index, from, err))
         return false;
     for (size_t i = from; i < end; i++)
         if (!sender_statement(sender, index, i, err))
             return false;
-    return sender_reset(sender, index, err) && sender_close(sender, index, from, end, err) &&
-           sender_plain(sender, FLIGHT_COMMIT, index, end, "COMMIT", err) && sender_clean(sender, index, err);
+    if (!sender_reset(sender, index, err) || !sender_close(sender, index, from, end, err) ||
+        !sender_plain(sender, FLIGHT_COMMIT, index, end, "COMMIT", err) || !sender_clean(sender, index, err))
+        return false;
+    return !sender->order->pooled || stream_drain(&sender->stream, err); // so that BEGIN really begins, see session.c
 }
 
 static bool apply_item(struct sender *sender, size_t index, struct error *err) {
@@ -79,7 +84,7 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
 }
 
 static bool apply_from(struct sender *sender, size_t first, struct error *err) {
-    if (!sender_changing(sender, first, err))
+    if (!sender_changing(sender, first, err) || (sender->order->pooled && !stream_drain(&sender->stream, err)))
         return false;
     for (size_t i = first; i < sender->order->plan->count; i++)
         if (!apply_item(sender, i, err))
@@ -108,12 +113,17 @@ static void place_error(const struct sender *sender, const struct flight *failur
 // What the ledger's own commands refuse has a meaning of its own.
 static void name_refusal(const struct sender *sender, const struct flight *failure, struct error *err) {
     const char *file = sender->items[failure->item].migration->file;
-    if (failure->kind == FLIGHT_OPEN && !strcmp(err->sqlstate, "23505"))
+    char holder[256] = "a session that has just ended";
+    struct error ignored = {0};
+    if (failure->kind == FLIGHT_LOCK && !strcmp(err->sqlstate, RECORD_REFUSED) &&
+        lock_holder(sender->postgres, holder, sizeof(holder), &ignored))
+        error_set(err, ERROR_LOCK_HELD, "the lock is held by %s", holder);
+    else if (failure->kind == FLIGHT_OPEN && !strcmp(err->sqlstate, "23505"))
         error_set(err, ERROR_LOCK_LOST, "%s: another run applied it at the same time", file);
     else if ((failure->kind != FLIGHT_OPEN && failure->kind != FLIGHT_CLOSE) ||
              strcmp(err->sqlstate, RECORD_REFUSED) != 0)
         return;
-    else if (lock_held(sender->postgres))
+    else if (sender->order->pooled || lock_held(sender->postgres))
         error_set(err, ERROR_MIGRATION_FAILED, "%s ended the transaction it runs in", file);
     else
         error_set(err, ERROR_LOCK_LOST, "%s: the session no longer holds the lock", file);
@@ -121,6 +131,8 @@ static void name_refusal(const struct sender *sender, const struct flight *failu
 }
 
 static bool clean_up(struct sender *sender, size_t index, struct error *err) {
+    if (sender->order->pooled) // the rollback has undone what was set, and what comes next may be another session
+        return true;
     char name[SESSION_NAME_MAX + 1];
     session_name(name, sender->order->run, 0, 0, NULL);
     struct session session = {.name = name, .lock_timeout_ms = sender->order->lock_timeout_ms};
@@ -176,6 +188,21 @@ static bool recovers(struct sender *sender, size_t *ret_next, struct error *err)
     return true;
 }
 
+// A pooler gives us transactions, not sessions.
+static bool needs_no_session(const struct item *items, size_t count, struct error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (items[i].alone) {
+            const char *file = items[i].migration->file;
+            error_set(err, ERROR_DATABASE_POOLER,
+                      "%s needs a session (statement %zu cannot run in a transaction), and a pooler sits in between",
+                      file, items[i].alone);
+            text_copy(err->file, sizeof(err->file), view_of(file));
+            err->statement = (unsigned)items[i].alone;
+            return false;
+        }
+    return true;
+}
+
 bool apply(struct postgres *postgres, const struct apply_order *order, struct arena *arena, struct applied *applied,
            struct error *err) {
     struct sender sender = {.postgres = postgres,
@@ -187,8 +214,8 @@ bool apply(struct postgres *postgres, const struct apply_order *order, struct ar
     if (!items_load(order->set, order->plan, arena, &sender.items, err))
         return false;
     size_t next = 0;
-    bool done = false;
-    while (!(done = apply_from(&sender, next, err)) && recovers(&sender, &next, err))
+    bool done = false, fit = !order->pooled || needs_no_session(sender.items, order->plan->count, err);
+    while (fit && !(done = apply_from(&sender, next, err)) && recovers(&sender, &next, err))
         *err = (struct error){0};
     items_free(sender.items, order->plan->count);
     text_done(&sender.sql);

@@ -1,5 +1,6 @@
 // Applies what is pending, with the ledger row of each migration in the migration's own transaction. Transactional files go ahead in one
-// pipeline across files; what PostgreSQL refuses in a transaction goes alone, recorded before and after. The lock is held by the caller.
+// pipeline across files; what PostgreSQL refuses in a transaction goes alone, recorded before and after. The lock is held by the caller, unless there is
+// a pooler.
 #pragma once
 #include "migrate/plan.h"
 #include "migrate/run.h"
@@ -9,6 +10,7 @@ struct apply_order {
     const struct plan *plan;
     const char *run;
     uint64_t lock_timeout_ms;
+    bool pooled; // each transaction takes the lock for itself, and what needs a session is refused
     const struct run_observer *observer; // may be NULL
     struct run_control *control;         // may be NULL
 };

@@ -64,6 +64,9 @@ bool items_load(const struct migration_set *set, const struct plan *plan, struct
             items_free(items, plan->count);
             return false;
         }
+        for (size_t n = items[i].count; n > items[i].done; n--)
+            if (item_is_alone(&items[i], n - 1))
+                items[i].alone = n;
         if (bytes > KEEP_BYTES)
             item_unload(&items[i]);
     }

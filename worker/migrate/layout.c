@@ -1,6 +1,8 @@
 // The tables of the ledger, how they come about and how they are told from somebody else's.
 #include "migrate/ledger.h"
 
+#include "migrate/lock.h"
+
 #include <string.h>
 
 // The trigger does not look at what our own bookkeeping changes (finished_at, ms), and fires for everybody.
@@ -133,9 +135,11 @@ bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err)
 }
 
 // All in one transaction and one round trip.
-static bool build(struct postgres *postgres, const struct sight *sight, struct error *err) {
+static bool build(struct postgres *postgres, const struct sight *sight, bool pooled, struct error *err) {
     size_t sent = 0;
     bool queued = postgres_send(postgres, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", NULL, 0, err) && ++sent;
+    if (queued && pooled)
+        queued = postgres_send(postgres, LOCK_FOR_TRANSACTION, NULL, 0, err) && ++sent;
     if (queued && sight->presence == ABSENT)
         queued = postgres_send(postgres, "CREATE SCHEMA pawl", NULL, 0, err) && ++sent;
     for (uint64_t version = sight->version; version < LEDGER_VERSION; version++)
@@ -154,14 +158,14 @@ static bool build(struct postgres *postgres, const struct sight *sight, struct e
     return done;
 }
 
-bool ledger_prepare(struct postgres *postgres, struct error *err) {
+bool ledger_prepare(struct postgres *postgres, bool pooled, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
     struct sight sight = {0};
     if (!see(postgres, &rows, &sight, err))
         return false;
     if (sight.presence == PRESENT && sight.version == LEDGER_VERSION)
         return true;
-    if (build(postgres, &sight, err))
+    if (build(postgres, &sight, pooled, err))
         return true;
     struct error ignored = {0};
     bool there = sight.presence == PRESENT;
@@ -170,5 +174,9 @@ bool ledger_prepare(struct postgres *postgres, struct error *err) {
         return error_wrap(err, "%s", failed); // the connection is gone, and the transaction with it
     if (!strcmp(err->sqlstate, "42501"))
         return name_grant(postgres_value(rows, 0, there ? 5 : 3), err);
+    // Without the lock of a session, another run may have built it after we looked.
+    if (pooled &&
+        (!strcmp(err->sqlstate, "22012") || !strncmp(err->sqlstate, "42P0", 4) || !strcmp(err->sqlstate, "23505")))
+        err->code = ERROR_LOCK_HELD;
     return error_wrap(err, "%s", failed);
 }

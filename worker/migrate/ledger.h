@@ -10,9 +10,10 @@
 
 // ---- layout ------------------------------------------------------------------------------------------------------------
 #define LEDGER_VERSION 2
-// Looks, creates and upgrades; call it under the lock. Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_DATABASE_REFUSED (the
+// Looks, creates and upgrades; call it under the lock. `pooled`: there is none that lasts, so it takes the lock for its transaction.
+// Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_LOCK_HELD (only `pooled`), ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).
-bool ledger_prepare(struct postgres *postgres, struct error *err);
+bool ledger_prepare(struct postgres *postgres, bool pooled, struct error *err);
 // The same look without touching anything. `ret_exists` false: there is no ledger yet.
 bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err);
 

@@ -14,7 +14,11 @@ enum {
     REPORT_MS = 1000, // how often the waiter hears who holds the lock
 };
 
-static const char try_sql[] = "SELECT pg_catalog.pg_try_advisory_lock(" LOCK_KEYS "), pg_catalog.pg_backend_pid()";
+// $1: the backend as libpq was told; NULL: of no interest. Behind a pooler it is another, and then nothing is taken that we could not
+// give back.
+static const char try_sql[] =
+    "SELECT CASE WHEN pg_catalog.pg_backend_pid() = coalesce($1::integer, pg_catalog.pg_backend_pid()) THEN"
+    " pg_catalog.pg_try_advisory_lock(" LOCK_KEYS ") END";
 // The holder's application_name says run, file and position. Other roles' sessions show no details to an ordinary role.
 static const char holder_sql[] =
     "SELECT coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || l.pid"
@@ -25,26 +29,21 @@ static const char holder_sql[] =
     " WHERE l.locktype = 'advisory' AND l.classid = 1885435756 AND l.objid = 1 AND l.objsubid = 2 AND l.granted"
     " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
-static bool is_pooled(const struct postgres *postgres, const char *pid) {
+enum trial { TRIAL_OURS, TRIAL_HELD, TRIAL_POOLED };
+
+static bool try_once(struct postgres *postgres, bool session_pooler, enum trial *ret_trial, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
     char told[16];
     snprintf(told, sizeof(told), "%d", postgres_backend_pid(postgres));
-    return strcmp(told, pid) != 0;
-}
-
-static bool try_once(struct postgres *postgres, bool *ret_ours, struct error *err) {
-    cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, try_sql, NULL, 0, &rows, err))
+    const char *values[] = {session_pooler ? NULL : told};
+    if (!postgres_query(postgres, try_sql, values, 1, &rows, err))
         return error_wrap(err, "cannot try the lock");
-    if (is_pooled(postgres,
-                  postgres_value(rows, 0, 1))) // what we may have got belongs to whoever comes next: give it back
-        return postgres_execute(postgres, "SELECT pg_catalog.pg_advisory_unlock(" LOCK_KEYS ")", NULL, 0, err) &&
-               error_set(err, ERROR_DATABASE_POOLER,
-                         "a connection pooler sits in front of the database, and session locks do not hold through it");
-    *ret_ours = *postgres_value(rows, 0, 0) == 't';
+    const char *taken = postgres_value(rows, 0, 0);
+    *ret_trial = !taken ? TRIAL_POOLED : *taken == 't' ? TRIAL_OURS : TRIAL_HELD;
     return true;
 }
 
-static bool holder_of(struct postgres *postgres, char *holder, size_t size, struct error *err) {
+bool lock_holder(struct postgres *postgres, char *holder, size_t size, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
     if (!postgres_query(postgres, holder_sql, NULL, 0, &rows, err))
         return error_wrap(err, "cannot look who holds the lock");
@@ -53,21 +52,22 @@ static bool holder_of(struct postgres *postgres, char *holder, size_t size, stru
     return true;
 }
 
-bool lock_acquire(struct postgres *postgres, uint64_t wait_ms, const struct run_observer *observer,
-                  struct run_control *control, struct error *err) {
-    uint64_t start = clock_ms(), reported = 0;
+bool lock_acquire(struct postgres *postgres, const struct run_request *request, const struct run_observer *observer,
+                  struct run_control *control, bool *ret_pooled, struct error *err) {
+    uint64_t start = clock_ms(), reported = 0, wait_ms = request->lock_wait_ms;
     char holder[256] = "";
     for (unsigned n = 0;; n++) {
         if (control_stopped(control))
             return error_set(err, ERROR_SHUTTING_DOWN, "shutting down while waiting for the lock");
-        bool ours = false;
-        if (!try_once(postgres, &ours, err))
+        enum trial trial = TRIAL_HELD;
+        if (!try_once(postgres, request->session_pooler, &trial, err))
             return false;
-        if (ours)
+        *ret_pooled = trial == TRIAL_POOLED;
+        if (trial != TRIAL_HELD)
             return true;
         uint64_t now = clock_ms(), waited = now - start;
         bool last = waited >= wait_ms;
-        if ((last || !reported || now - reported >= REPORT_MS) && !holder_of(postgres, holder, sizeof(holder), err))
+        if ((last || !reported || now - reported >= REPORT_MS) && !lock_holder(postgres, holder, sizeof(holder), err))
             return false;
         if (last)
             return error_set(err, ERROR_LOCK_HELD, "the lock is held by %s; waited %" PRIu64 " ms", holder, waited);

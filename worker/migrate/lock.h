@@ -11,10 +11,18 @@
     "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 1885435756 AND objid = 1"       \
     " AND objsubid = 2 AND granted AND pid = pg_catalog.pg_backend_pid())"
 
-// Polls up to `wait_ms`, telling the observer who holds the lock. Errors: ERROR_LOCK_HELD naming the holder, ERROR_SHUTTING_DOWN,
-// ERROR_DATABASE_POOLER.
-bool lock_acquire(struct postgres *postgres, uint64_t wait_ms, const struct run_observer *observer,
-                  struct run_control *control, struct error *err);
+// Behind a pooler that hands out transactions a session lock would belong to whoever comes next: there, each transaction takes the
+// same lock for itself. This command fails with division by zero when somebody else has it.
+#define LOCK_FOR_TRANSACTION                                                                                           \
+    "SELECT 1 / CASE WHEN pg_catalog.pg_try_advisory_xact_lock(" LOCK_KEYS ") THEN 1 ELSE 0 END"
+
+// Polls up to `request->lock_wait_ms`, telling the observer who holds the lock. Errors: ERROR_LOCK_HELD naming the holder, ERROR_SHUTTING_DOWN,
+// `ret_pooled`: there is a pooler in between (the server calls itself something else than libpq was told), nothing was taken, and
+// the request does not say that it pools sessions.
+bool lock_acquire(struct postgres *postgres, const struct run_request *request, const struct run_observer *observer,
+                  struct run_control *control, bool *ret_pooled, struct error *err);
+// Who holds it, as text.
+bool lock_holder(struct postgres *postgres, char *holder, size_t size, struct error *err);
 // Queues one command. Frees the lock, and whatever advisory locks the files left in the session.
 bool lock_send_release(struct postgres *postgres, struct error *err);
 // Is it still ours? False also when the connection is gone.

@@ -18,6 +18,8 @@ enum {
     RECONNECTS = 3,
     RECONNECT_FIRST_MS = 200,
     RECONNECT_CAP_MS = 2000,
+    POOLED_FIRST_MS = 20,
+    POOLED_CAP_MS = 500,
 };
 
 struct run {
@@ -28,6 +30,7 @@ struct run {
     struct arena *arena;
     struct postgres *postgres;
     uint64_t lock_timeout_ms, started, round_trips;
+    bool pooled;            // by something that hands out transactions, not sessions
     bool begun;             // the ledger was read once: `before` and `pending` are known
     size_t before;          // applied rows at that time
     struct plan pending;    // the first plan
@@ -37,12 +40,11 @@ struct run {
 
 // ---- small exchanges ---------------------------------------------------------------------------------------------------
 
-// One group: settings first, in a group of their own so that they stay when the command after them is refused.
-static bool send_settings(struct run *run, struct error *err) {
+static bool send_settings(struct run *run, bool local, struct error *err) {
     char name[SESSION_NAME_MAX + 1];
     session_name(name, run->request->id, 0, 0, NULL);
-    struct session session = {.name = name, .lock_timeout_ms = run->lock_timeout_ms};
-    return session_send_settings(run->postgres, &session, err) && postgres_sync(run->postgres, err);
+    struct session session = {.name = name, .lock_timeout_ms = run->lock_timeout_ms, .local = local};
+    return session_send_settings(run->postgres, &session, err);
 }
 
 // Takes `count` answers and the sync after them; the first refusal is kept. `ret_rows` (may be NULL) gets those of the first answer.
@@ -58,18 +60,29 @@ static bool take(struct postgres *postgres, size_t count, struct postgres_rows *
     return done;
 }
 
-// Settings and arrival in one round trip. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
+// Settings and arrival, one transaction and one round trip: the settings end with it, because we do not know yet whose session this
+// is. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
 static bool arrive(struct run *run, const char *digest, bool *ret_known, struct ledger_arrival *ret_arrival,
                    struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!send_settings(run, err) || !ledger_send_arrival(run->postgres, run->request, digest, err) ||
-        !postgres_sync(run->postgres, err) || !take(run->postgres, SESSION_SETTINGS, NULL, err))
+    if (!send_settings(run, true, err) || !ledger_send_arrival(run->postgres, run->request, digest, err) ||
+        !postgres_sync(run->postgres, err))
         return false;
-    bool done = take(run->postgres, 1, &rows, err);
+    struct error late = {0};
+    enum postgres_answer settings = postgres_receive(run->postgres, NULL, err);
+    if (settings == POSTGRES_BROKEN)
+        return false;
+    bool done = take(run->postgres, 1, &rows, settings == POSTGRES_DONE ? err : &late) && settings == POSTGRES_DONE;
     if (!done && (!*err->sqlstate || !postgres_alive(run->postgres)))
         return false;
     *ret_known = done && ledger_arrived(rows, run->arena, ret_arrival);
     return true;
+}
+
+// Session settings, now that the session is known to be ours.
+static bool settle_in(struct run *run, struct error *err) {
+    return send_settings(run, false, err) && postgres_sync(run->postgres, err) &&
+           take(run->postgres, SESSION_SETTINGS, NULL, err);
 }
 
 // The record of the run and the end of the lock, best effort after a failure.
@@ -167,6 +180,7 @@ static bool run_plan(struct run *run, const struct plan *plan, struct error *err
                                 .plan = plan,
                                 .run = run->request->id,
                                 .lock_timeout_ms = run->lock_timeout_ms,
+                                .pooled = run->pooled,
                                 .observer = run->observer,
                                 .control = run->control};
     if (plan->count > 0 && !apply(run->postgres, &order, run->arena, &run->applied, err))
@@ -196,25 +210,52 @@ static void record_failure(struct run *run, const struct error *error) {
         postgres_cancel(run->postgres); // the caller closes it
 }
 
-// Under the lock from here on.
-static bool run_locked(struct run *run, bool arrived, struct error *err) {
+// Under the lock from here on, or each transaction by itself.
+static bool run_locked(struct run *run, bool *arrived, struct error *err) {
     struct ledger_arrival arrival = {0};
     struct plan plan = {0};
-    if (!ledger_prepare(run->postgres, err))
+    if (!ledger_prepare(run->postgres, run->pooled, err))
         return false;
-    if (!arrived && !arrive(run, NULL, &arrived, &arrival, err))
+    if (!*arrived && !arrive(run, NULL, arrived, &arrival, err))
         return false;
-    if (!arrived)
+    if (!*arrived)
         return error_wrap(err, "cannot record the run");
     return make_plan(run, &plan, err) && run_plan(run, &plan, err);
+}
+
+// Without a lock that lasts, another run may take a turn between two of our transactions: then the ledger is read and the
+// plan made again. `LOCK_LOST` is a migration that the other one applied, `LOCK_HELD` one that it is at.
+static bool run_pooled(struct run *run, bool arrived, struct error *err) {
+    uint64_t start = clock_ms();
+    postgres_never_prepare(run->postgres);
+    for (unsigned n = 0; !run_locked(run, &arrived, err); n++) {
+        bool turn = err->code == ERROR_LOCK_HELD || err->code == ERROR_LOCK_LOST;
+        if (!turn || clock_ms() - start > run->request->lock_wait_ms || control_stopped(run->control) ||
+            !postgres_alive(run->postgres))
+            return false;
+        if (run->observer && err->code == ERROR_LOCK_HELD)
+            run->observer->event(
+                run->observer->context,
+                &(struct run_event){.kind = RUN_WAITING, .holder = err->message, .ms = clock_ms() - start});
+        control_sleep(run->control, control_pause(n, POOLED_FIRST_MS, POOLED_CAP_MS));
+        *err = (struct error){0};
+    }
+    return true;
+}
+
+static bool run_in_turn(struct run *run, bool arrived, struct error *err) {
+    if (!lock_acquire(run->postgres, run->request, run->observer, run->control, &run->pooled, err))
+        return false;
+    if (run->pooled)
+        return run_pooled(run, arrived, err);
+    return settle_in(run, err) && run_locked(run, &arrived, err);
 }
 
 static bool only_plan(struct run *run, struct error *err) {
     struct plan plan = {0};
     struct ledger ledger = {0};
     bool exists = false;
-    if (!send_settings(run, err) || !take(run->postgres, SESSION_SETTINGS, NULL, err) ||
-        !ledger_look(run->postgres, &exists, err) ||
+    if (!ledger_look(run->postgres, &exists, err) ||
         (exists && !ledger_read(run->postgres, run->arena, &ledger, err)) ||
         !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, &plan, err))
         return false;
@@ -243,8 +284,7 @@ static bool run_connected(struct run *run, struct error *err) {
         return true;
     }
     *err = (struct error){0};
-    bool done = lock_acquire(run->postgres, run->request->lock_wait_ms, run->observer, run->control, err) &&
-                run_locked(run, known, err);
+    bool done = run_in_turn(run, known, err);
     if (!done && postgres_alive(run->postgres)) {
         postgres_uncancel(run->postgres);
         record_failure(run, err);

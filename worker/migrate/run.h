@@ -31,6 +31,7 @@ struct run_request {                                   // strings are borrowed
     bool plan_only;                                    // touch nothing, take no lock, report
     unsigned lock_wait_ms;                             // how long to poll for the lock; 0 = one try
     unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
+    bool session_pooler;                               // whatever sits in between pools sessions: locks hold through it
 };
 struct run_item {
     const char *version, *name, *file;

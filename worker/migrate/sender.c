@@ -56,7 +56,8 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
     uint64_t lock_timeout_ms =
         item->script.lock_timeout_ms ? item->script.lock_timeout_ms : sender->order->lock_timeout_ms;
     bool patient = alone && item->statements[alone - 1]->concurrently;
-    struct session session = {.name = name, .lock_timeout_ms = patient ? 0 : lock_timeout_ms};
+    struct session session = {
+        .name = name, .lock_timeout_ms = patient ? 0 : lock_timeout_ms, .local = sender->order->pooled};
     if (!stream_room(&sender->stream, err) || !session_send_settings(sender->postgres, &session, err))
         return false;
     note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_SETTINGS);
@@ -71,7 +72,7 @@ bool sender_changing(struct sender *sender, size_t index, struct error *err) {
 }
 
 bool sender_reset(struct sender *sender, size_t index, struct error *err) {
-    if (!stream_room(&sender->stream, err) || !session_send_reset(sender->postgres, err))
+    if (!stream_room(&sender->stream, err) || !session_send_reset(sender->postgres, sender->order->pooled, err))
         return false;
     note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_RESET);
     return true;

@@ -8,22 +8,22 @@
 // the ledger's schema first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline every
 // command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
 // default_transaction_isolation is set aside.
-#define ISOLATION "pg_catalog.set_config('default_transaction_isolation', 'read committed', false)"
+#define ISOLATION(local) "pg_catalog.set_config('default_transaction_isolation', 'read committed', " local ")"
 #define COMMON                                                                                                         \
-    "SELECT pg_catalog.set_config('application_name', $1, false),"                                                     \
-    " pg_catalog.set_config('lock_timeout', $2, false),"                                                               \
+    "SELECT pg_catalog.set_config('application_name', $1, $3::boolean),"                                               \
+    " pg_catalog.set_config('lock_timeout', $2, $3::boolean),"                                                         \
     " CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("            \
-    "  pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), false) END,"         \
-    " pg_catalog.set_config('client_encoding', 'UTF8', false),"                                                        \
-    " pg_catalog.set_config('standard_conforming_strings', 'on', false),"                                              \
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false),"                                     \
-    " pg_catalog.set_config('tcp_keepalives_idle', '30', false),"                                                      \
-    " pg_catalog.set_config('tcp_keepalives_interval', '10', false),"                                                  \
-    " pg_catalog.set_config('tcp_keepalives_count', '3', false), " ISOLATION
+    "  pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), $3::boolean) END,"   \
+    " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                                                  \
+    " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                                        \
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"                               \
+    " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                                                \
+    " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                                            \
+    " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " ISOLATION("$3::boolean")
 static const char settings[] = COMMON;
 static const char settings_14[] =
     COMMON ", CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"
-           " pg_catalog.set_config('client_connection_check_interval', '500ms', false) END";
+           " pg_catalog.set_config('client_connection_check_interval', '500ms', $3::boolean) END";
 
 static bool send_all(struct postgres *postgres, const char *const *commands, size_t count, struct error *err) {
     for (size_t i = 0; i < count; i++)
@@ -35,14 +35,16 @@ static bool send_all(struct postgres *postgres, const char *const *commands, siz
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err) {
     char lock_timeout[32];
     snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
-    const char *values[] = {session->name, lock_timeout};
-    return postgres_send_often(postgres, postgres_server_version(postgres) >= 140000 ? settings_14 : settings, values,
-                               2, err);
+    const char *values[] = {session->name, lock_timeout, session->local ? "true" : "false"};
+    const char *sql = postgres_server_version(postgres) >= 140000 ? settings_14 : settings;
+    if (session->local) // it may not be our session: nothing is prepared in it
+        return postgres_send(postgres, sql, values, 3, err);
+    return postgres_send_often(postgres, sql, values, 3, err);
 }
 
-bool session_send_reset(struct postgres *postgres, struct error *err) {
-    static const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
-                                                        "SELECT " ISOLATION};
+bool session_send_reset(struct postgres *postgres, bool local, struct error *err) {
+    const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
+                                                 local ? "SELECT " ISOLATION("true") : "SELECT " ISOLATION("false")};
     return send_all(postgres, commands, SESSION_RESET, err);
 }
 

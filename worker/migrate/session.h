@@ -7,12 +7,13 @@
 struct session {
     const char *name;         // application_name
     uint64_t lock_timeout_ms; // 0: none
+    bool local; // only until the transaction ends: behind a pooler, or while we do not know whether there is one
 };
 // Each queues a fixed number of commands; as many answers are to be received.
 enum { SESSION_SETTINGS = 1, SESSION_RESET = 4, SESSION_CLEAN = 1 };
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err);
 // Role and settings back to those of the connection: before the ledger is written. Works inside a transaction, and undone with it.
-bool session_send_reset(struct postgres *postgres, struct error *err);
+bool session_send_reset(struct postgres *postgres, bool local, struct error *err); // local: see struct session
 // What a file left behind in the session: temporary tables. Outside a transaction.
 bool session_send_clean(struct postgres *postgres, struct error *err);
 // "pawl RUN i/n FILE", shortened to what the server keeps.

@@ -5,6 +5,7 @@
 
 enum flight_kind {
     FLIGHT_HOUSEKEEPING, // settings, reset, cleaning: nobody waits for what it says
+    FLIGHT_LOCK,         // the transaction has taken the lock for itself
     FLIGHT_OPEN,         // the ledger row is there
     FLIGHT_STATEMENT,    // of a migration file
     FLIGHT_CLOSE,        // the ledger row is complete

@@ -34,7 +34,8 @@ struct postgres {
     unsigned position;
     uint64_t sent, received; // commands and syncs, counted
     struct often often[OFTEN_MAX];
-    bool dropped; // somebody dropped our prepared statements
+    bool dropped;    // somebody dropped our prepared statements
+    bool unprepared; // none are to be made
 };
 struct postgres_rows; // a PGresult under another name, so that no other file needs to know libpq
 
@@ -230,7 +231,7 @@ bool postgres_send_often(struct postgres *postgres, const char *sql, const char 
     size_t i = 0;
     while (i < OFTEN_MAX && postgres->often[i].sql && postgres->often[i].sql != sql)
         i++;
-    if (i == OFTEN_MAX || postgres->dropped)
+    if (i == OFTEN_MAX || postgres->dropped || postgres->unprepared)
         return postgres_send(postgres, sql, values, count, err);
     struct often_name name;
     if (!postgres->often[i].sql && !prepare(postgres, &postgres->often[i], sql, err))
@@ -240,6 +241,10 @@ bool postgres_send_often(struct postgres *postgres, const char *sql, const char 
     postgres->unflushed = true;
     postgres->sent++;
     return true;
+}
+
+void postgres_never_prepare(struct postgres *postgres) {
+    postgres->unprepared = true;
 }
 
 bool postgres_sync(struct postgres *postgres, struct error *err) {

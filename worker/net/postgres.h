@@ -63,6 +63,8 @@ bool postgres_send(struct postgres *postgres, const char *sql, const char *const
 // connection; at most 8 of them. SQLSTATE 26000 says that somebody dropped it (DEALLOCATE ALL): send again.
 bool postgres_send_often(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                          struct error *err);
+// A pooler may hand each transaction to another server session: nothing is prepared from now on.
+void postgres_never_prepare(struct postgres *postgres);
 // Queues the end of a group: a failure before it skips up to here, and what is not inside BEGIN is committed here.
 bool postgres_sync(struct postgres *postgres, struct error *err);
 // Queues a wish to have the answers so far handed out. Before it waits, receive sees to that itself; this is for early news.

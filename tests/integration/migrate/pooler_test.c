@@ -1,0 +1,205 @@
+#include "world.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+// The real PgBouncer in front of the test's server, in the mode given. It refuses to run as root, as the server does.
+struct pooler {
+    char folder[64];
+    pid_t pid;
+};
+
+static void become_postgres(void) {
+    const struct passwd *user = geteuid() == 0 ? getpwnam("postgres") : NULL;
+    if (user && (setgroups(0, NULL) || setgid(user->pw_gid) || setuid(user->pw_uid)))
+        _exit(126);
+}
+
+static void pooler_start(struct pooler *pooler, const char *mode) {
+    snprintf(pooler->folder, sizeof(pooler->folder), "/tmp/pawl-pooler.XXXXXX");
+    assert_non_null(mkdtemp(pooler->folder));
+    assert_int_equal(chmod(pooler->folder, 0777), 0);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/pooler.ini", pooler->folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "[databases]\n* = host=%s user=pawl\n[pgbouncer]\nunix_socket_dir = %s\nlisten_addr =\nlisten_port = 6432\nauth_type "
+            "= any\n"
+            "pool_mode = %s\ndefault_pool_size = 3\nlogfile = %s/log\nignore_startup_parameters = extra_float_digits\n",
+            getenv("PGHOST"), pooler->folder, mode, pooler->folder);
+    // auth_type any needs no password file; every client is the user named here.
+    assert_int_equal(fclose(file), 0);
+    pooler->pid = fork();
+    assert_true(pooler->pid >= 0);
+    if (pooler->pid == 0) {
+        become_postgres();
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // it must not outlive a test that fails
+        execlp("pgbouncer", "pgbouncer", "-q", path, (char *)NULL);
+        execl("/usr/sbin/pgbouncer", "pgbouncer", "-q", path, (char *)NULL);
+        _exit(127);
+    }
+    snprintf(path, sizeof(path), "%s/.s.PGSQL.6432", pooler->folder);
+    for (int i = 0; i < 250 && access(path, F_OK) != 0; i++)
+        clock_sleep_ms(20);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+static void pooler_stop(struct pooler *pooler) {
+    char command[128];
+    kill(pooler->pid, SIGKILL);
+    waitpid(pooler->pid, NULL, 0);
+    snprintf(command, sizeof(command), "rm -rf %s", pooler->folder);
+    assert_int_equal(system(command), 0);
+}
+
+struct pooled { // the first member makes it a world to the helpers
+    struct world world;
+    struct pooler pooler;
+};
+
+static void connect_through(struct world *world, const struct pooler *pooler) {
+    char url[256];
+    snprintf(url, sizeof(url), "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler->folder);
+    run_database_free(world->connections);
+    world->connections = run_database_new(url);
+}
+
+static void migrations_go_through_a_transaction_pooler_one_locked_transaction_each(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    connect_through(world, &pooler);
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int); SET search_path = nowhere;");
+    world_file(world, "2_b.sql", "CREATE TABLE b (x int);\nCOPY b FROM stdin;\n1\n2\n\\.\n");
+    world_file(world, "repeat_v.sql", "CREATE OR REPLACE VIEW v AS SELECT * FROM b;");
+    world_must_run(world, "r1");
+    assert_int_equal(world->report.count, 3);
+    world_must_run(world, "r2");
+    assert_string_equal(world->report.state, "nothing_pending");
+    assert_int_equal(world->report.round_trips, 1);
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM public.v"), "2");
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+static void nothing_of_ours_stays_in_the_poolers_sessions(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    connect_through(world, &pooler);
+    world_file(world, "1_a.sql", "SET statement_timeout = '77s'; CREATE TABLE a (x int);");
+    world_must_run(world, "r1");
+    world_file(world, "2_b.sql", "SET statement_timeout = '88s'; SELECT 1/0;");
+    assert_false(world_run(world, "r2"));
+    char url[256];
+    snprintf(url, sizeof(url), "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler.folder);
+    struct database through = world->database;
+    snprintf(through.url, sizeof(through.url), "%s", url);
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(database_ask(&through, world->arena,
+                                         "SELECT concat_ws(' ', current_setting('lock_timeout'),"
+                                         " current_setting('statement_timeout'))"),
+                            "0 0");
+        assert_string_equal(database_ask(&through, world->arena, "SELECT count(*) FROM pg_prepared_statements"), "0");
+    }
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+static void what_needs_a_session_is_refused_by_name_before_anything_runs(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    connect_through(world, &pooler);
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_file(world, "2_i.sql", "CREATE INDEX CONCURRENTLY ai ON a (x);");
+    assert_false(world_run(world, "r1"));
+    assert_int_equal(world->err.code, ERROR_DATABASE_POOLER);
+    assert_string_equal(world->err.file, "2_i.sql");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations"), "0");
+    pooler_stop(&pooler);
+}
+
+static void a_pooler_that_pools_sessions_is_no_obstacle_when_declared(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "session");
+    connect_through(world, &pooler);
+    world->request.session_pooler = true;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_file(world, "2_i.sql", "CREATE INDEX CONCURRENTLY ai ON a (x);");
+    world_must_run(world, "r1");
+    assert_int_equal(world->report.count, 2);
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+struct racer {
+    struct world *world;
+    const char *url;
+    char id[32];
+    bool done;
+    struct error err;
+};
+
+static void *race(void *context) {
+    struct racer *racer = context;
+    cleanup_arena struct arena *arena = arena_new();
+    struct migration_set set = {0};
+    struct run_report report = {0};
+    struct run_request request = {.id = racer->id, .lock_wait_ms = 60000};
+    struct run_database *own = run_database_new(racer->url);
+    racer->done = directory_read(racer->world->folder, arena, &set, &racer->err) &&
+                  run_execute(own, &set, &request, NULL, NULL, arena, &report, &racer->err);
+    run_database_free(own);
+    return NULL;
+}
+
+static void many_at_once_through_the_pooler_and_past_it_apply_each_file_once(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    char url[256];
+    snprintf(url, sizeof(url), "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler.folder);
+    database_do(&world->database, "CREATE TABLE public.counts (i int)");
+    for (int i = 1; i <= 20; i++) {
+        char name[32], text[100];
+        snprintf(name, sizeof(name), "%d_t.sql", i);
+        snprintf(text, sizeof(text), "CREATE TABLE t%d (x int); INSERT INTO counts VALUES (%d);", i, i);
+        world_file(world, name, text);
+    }
+    struct racer racers[6] = {0};
+    pthread_t threads[6];
+    for (int i = 0; i < 6; i++) {
+        racers[i].world = world;
+        racers[i].url = i < 4 ? url : world->database.url;
+        snprintf(racers[i].id, sizeof(racers[i].id), "racer-%d", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 6; i++)
+        if (!racers[i].done)
+            fail_msg("%d: %s: %s", i, error_name(racers[i].err.code), racers[i].err.message);
+    assert_string_equal(world_ask(world, "SELECT count(*) || ' ' || count(DISTINCT i) FROM public.counts"), "20 20");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations WHERE state = 'applied'"), "20");
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(migrations_go_through_a_transaction_pooler_one_locked_transaction_each),
+        TEST(nothing_of_ours_stays_in_the_poolers_sessions),
+        TEST(what_needs_a_session_is_refused_by_name_before_anything_runs),
+        TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
+        TEST(many_at_once_through_the_pooler_and_past_it_apply_each_file_once),
+    };
+    return cmocka_run_group_tests_name("pooler", tests, NULL, NULL);
+}
