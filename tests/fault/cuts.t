@@ -47,6 +47,11 @@ SQL
     'repeat_totals.sql' => "CREATE OR REPLACE VIEW totals AS SELECT name, count(*) FROM marks GROUP BY name;\nINSERT INTO marks VALUES ('totals');\n",
 );
 
+# Where the first answers are refusals, because there is no ledger yet: a cut between a refusal and what follows it is still a cut.
+my @first = map { {fault => 'cut', at => "before:server:$_"} } 16 .. 36;
+my $first = Sweep->new(name => 'one', files => {'0001_marks.sql' => $transactional{'0001_marks.sql'}}, points => \@first);
+Sweep::run('at the first answers', sample => scalar @first, jobs => 4, sweeps => [$first]);
+
 for my $set (['transactional', \%transactional], ['concurrently', \%concurrently]) {
     my ($name, $files) = @$set;
     Sweep::run("$name files", sample => 60, jobs => 4, sweeps => [Sweep->new(name => $name, files => $files)]);

@@ -47,14 +47,17 @@ static bool send_settings(struct run *run, bool local, struct error *err) {
     return session_send_settings(run->postgres, &session, err);
 }
 
-// Takes `count` answers and the sync after them; the first refusal is kept. `ret_rows` (may be NULL) gets those of the first answer.
+// Takes `count` answers and the sync after them; the first refusal is kept, unless the connection breaks, which explains more.
+// `ret_rows` (may be NULL) gets those of the first answer.
 static bool take(struct postgres *postgres, size_t count, struct postgres_rows **ret_rows, struct error *err) {
     bool done = true;
     for (size_t i = 0; i <= count; i++) {
         struct error later = {0};
         enum postgres_answer answer = postgres_receive(postgres, i == 0 ? ret_rows : NULL, done ? err : &later);
-        if (answer == POSTGRES_BROKEN)
+        if (answer == POSTGRES_BROKEN) {
+            *err = done ? *err : later;
             return false;
+        }
         done = done && answer != POSTGRES_REFUSED;
     }
     return done;
