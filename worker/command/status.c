@@ -26,10 +26,8 @@ static enum tone tone_of(const char *state) {
 
 static int width_of(const struct status_item *items, size_t count) {
     size_t width = 4;
-    for (size_t i = 0; i < count; i++) {
-        const char *name = items[i].file ? items[i].file : items[i].name;
-        width = strlen(name) > width ? strlen(name) : width;
-    }
+    for (size_t i = 0; i < count; i++)
+        width = strlen(items[i].file) > width ? strlen(items[i].file) : width;
     return width < 80 ? (int)width : 80;
 }
 
@@ -53,7 +51,7 @@ static void print_table(const struct options *options, const struct status_item 
     if (count > 0)
         terminal_print(&terminal, TONE_BOLD, "%-12s %-*s applied at", "state", width, "file");
     for (size_t i = 0; i < count; i++) {
-        const char *file = items[i].file ? items[i].file : items[i].name;
+        const char *file = items[i].file;
         if (items[i].applied_at)
             terminal_print(&terminal, tone_of(items[i].state), "%-12s %-*s %s", items[i].state, width, file,
                            items[i].applied_at);

@@ -47,6 +47,8 @@ static bool newer(const char *a, const char *b) {
 static const char *state_of(const struct migration *migration, const struct ledger_row *row, const char *newest_row,
                             const char *newest_migration) {
     bool repeatable = (migration ? migration->kind : row->kind) == MIGRATION_REPEATABLE;
+    if (!migration && row->state == LEDGER_PARTIAL)
+        return "partial";
     if (!migration) // a repeatable file that is gone, or what a newer release brought, is no reason to stop
         return repeatable || newer(row->version, newest_migration) ? "applied" : "missing";
     if (!row)
@@ -81,6 +83,15 @@ void plan_compare(const struct migration_set *set, const struct ledger *ledger, 
     *ret_count = count;
 }
 
+static void begun_and_gone(const struct ledger_row *row, struct error *err) {
+    error_set(err, ERROR_MIGRATION_MISSING, "%s is applied in part (%zu of %zu statements), and its file is gone",
+              row->file, row->done, row->statements);
+    cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+    text_printf(&hint, "Restore %s, or deploy the release that has it: the next run finishes it from statement %zu on.",
+                row->file, row->done + 1);
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+}
+
 static bool wrong(const struct plan_status *item, const char *newest_row, struct error *err) {
     if (!strcmp(item->state, "changed"))
         error_set(err, ERROR_MIGRATION_CHANGED, "%s was changed after it was applied%s%s", item->migration->file,
@@ -88,6 +99,8 @@ static bool wrong(const struct plan_status *item, const char *newest_row, struct
     else if (!strcmp(item->state, "missing"))
         error_set(err, ERROR_MIGRATION_MISSING, "version %s (%s) is applied, but its file is gone", item->row->version,
                   item->row->file);
+    else if (!strcmp(item->state, "partial")) // with its file it would be pending
+        begun_and_gone(item->row, err);
     else if (!strcmp(item->state, "out_of_order"))
         error_set(err, ERROR_MIGRATION_OUT_OF_ORDER, "%s was never applied, but the newer version %s is",
                   item->migration->file, newest_row);

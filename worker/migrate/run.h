@@ -78,7 +78,7 @@ bool run_execute(struct run_database *database, const struct migration_set *set,
                  struct run_report *ret_report, struct error *err);
 // For `pawl status`: every file and every ledger row, merged, in order; reads only.
 struct status_item {
-    const char *version, *name, *file; // file NULL: only in the ledger
+    const char *version, *name, *file; // as they are now; of what is only in the ledger, as they were
     const char *state;                 // "applied", "pending", "changed", "missing", "partial", "out_of_order"
     const char *applied_at, *run;      // NULL: not applied
     bool repeatable;

@@ -37,7 +37,7 @@ bool run_status(struct run_database *database, const struct migration_set *set, 
         items[i] = (struct status_item){
             .version = migration ? migration->version : row->version,
             .name = migration ? migration->name : row->name,
-            .file = migration ? migration->file : NULL,
+            .file = migration ? migration->file : row->file,
             .state = compared[i].state,
             .applied_at = row ? row->applied_at : NULL,
             .run = row ? row->run : NULL,

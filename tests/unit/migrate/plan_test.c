@@ -202,15 +202,28 @@ static void a_partial_migration_is_pending_with_its_row(void **state) {
     assert_string_equal(world->plan.newest, "1");
 }
 
+static void a_partial_migration_whose_file_is_gone_is_refused_with_what_to_do(void **state) {
+    struct world *world = *state;
+    const char *ledgers[] = {"1 2! 3", "1 2 3!", "1 2 r:v!"};
+    const char *files[] = {"1 3", "1 2", "1 2"}, *gone[] = {"2_x.sql", "3_x.sql", "repeat_v.sql"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_false(plan(world, files[i], ledgers[i], NULL));
+        assert_int_equal(world->err.code, ERROR_MIGRATION_MISSING);
+        assert_string_equal(world->err.file, gone[i]);
+        assert_non_null(strstr(world->err.hint, gone[i]));
+        assert_false(plan(world, files[i], ledgers[i], "1"));
+    }
+}
+
 static void status_names_the_state_of_every_file_and_row(void **state) {
     struct world *world = *state;
-    plan(world, "1 2 3 5 6 r:n", "1 2* 4 5 r:gone", NULL);
+    plan(world, "1 2 3 5 6 r:n", "1 2* 4 5 r:cut! r:gone", NULL);
     struct plan_status *items = NULL;
     size_t count = 0;
     plan_compare(&world->set, &world->ledger, world->arena, &items, &count);
-    const char *expected[] = {"applied", "changed", "out_of_order", "missing",
-                              "applied", "pending", "applied",      "pending"};
-    assert_int_equal(count, 8);
+    const char *expected[] = {"applied", "changed", "out_of_order", "missing", "applied",
+                              "pending", "partial", "applied",      "pending"};
+    assert_int_equal(count, 9);
     for (size_t i = 0; i < count; i++)
         assert_string_equal(items[i].state, expected[i]);
 }
@@ -232,6 +245,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_repeatable_file_is_pending_again_when_it_changes, begin, end),
         cmocka_unit_test_setup_teardown(a_repeatable_file_that_is_gone_stops_nobody, begin, end),
         cmocka_unit_test_setup_teardown(a_partial_migration_is_pending_with_its_row, begin, end),
+        cmocka_unit_test_setup_teardown(a_partial_migration_whose_file_is_gone_is_refused_with_what_to_do, begin, end),
         cmocka_unit_test_setup_teardown(status_names_the_state_of_every_file_and_row, begin, end),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
