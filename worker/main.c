@@ -81,13 +81,6 @@ static int print_command(const struct command *command) {
     return 0;
 }
 
-static enum error_code find_error(const char *name) {
-    enum error_code code = ERROR_NONE + 1;
-    while (code < ERROR_COUNT && strcmp(error_name(code), name) != 0)
-        code++;
-    return code;
-}
-
 static int print_help(const char *topic) {
     if (!topic)
         return print_overview(stdout, 0);
@@ -101,8 +94,8 @@ static int print_help(const char *topic) {
         report_error_table(&out);
     } else if (strcmp(topic, "hazards") == 0) {
         report_hazard_table(&out);
-    } else if (find_error(topic) < ERROR_COUNT) {
-        report_error_help(find_error(topic), &out);
+    } else if (error_by_name(topic) < ERROR_COUNT) {
+        report_error_help(error_by_name(topic), &out);
     } else {
         (void)fprintf(stderr, "pawl: there is no help on '%s'\n", topic);
         return print_overview(stderr, 2);

@@ -76,6 +76,21 @@ subtest 'a request that never became a run' => sub {
     $migrations->remove('0003_unfinished.sql');
 };
 
+subtest 'a run that failed for the moment is not over' => sub {
+    my $session = $database->session;
+    $session->run('BEGIN');
+    $session->run('LOCK TABLE a IN ACCESS EXCLUSIVE MODE');
+    $migrations->write('0003_a.sql', 'ALTER TABLE a ADD COLUMN x int;');
+    is(push_message('106', {})->{status}, 503, 'a table that is held');
+    my $run = ask('/runs/106')->{json};
+    is($run->{state}, 'retry', 'its state');
+    is($run->{error}, 'LOCK_TIMEOUT', 'its code');
+    ok($run->{remedy}, 'and what to do');
+    $session->run('COMMIT');
+    push_message('106', {});
+    is(ask('/runs/106')->{json}{state}, 'applied', 'the next delivery ends it');
+};
+
 subtest 'waiting for a run to end' => sub {
     $migrations->write('0004_slow.sql', "CREATE TABLE slow ();\nSELECT pg_sleep(2);\n");
     my $pid = fork // die;
@@ -97,16 +112,16 @@ subtest 'a target' => sub {
     $migrations->write('0005_next.sql', 'CREATE TABLE next ();');
     my $target = ask('/targets/default')->{json};
     is($target->{pending}, 1, 'one is pending');
-    is_deeply([map { "$_->{file} $_->{state}" } @{$target->{migrations}}], ['0001_a.sql applied', '0004_slow.sql applied', '0005_next.sql pending', 'repeat_v.sql applied'], 'each with its state');
+    is_deeply([map { "$_->{file} $_->{state}" } @{$target->{migrations}}], ['0001_a.sql applied', '0003_a.sql applied', '0004_slow.sql applied', '0005_next.sql pending', 'repeat_v.sql applied'], 'each with its state');
     is(ask('/targets/other')->{status}, 404, 'another target: 404');
 };
 
 subtest 'what was counted' => sub {
     my $metrics = ask('/metrics');
     like($metrics->{headers}{'content-type'}, qr{^application/openmetrics-text}, 'its type');
-    like($metrics->{content}, qr/^pawl_deliveries_total\{outcome="applied"\} 2$/m, 'two runs applied something');
+    like($metrics->{content}, qr/^pawl_deliveries_total\{outcome="applied"\} 3$/m, 'three runs applied something');
     like($metrics->{content}, qr/^pawl_deliveries_total\{outcome="CALLER_NOT_ALLOWED"\} \d+$/m, 'refusals by reason');
-    like($metrics->{content}, qr/^pawl_migrations_applied_total 3$/m, 'three migrations');
+    like($metrics->{content}, qr/^pawl_migrations_applied_total 4$/m, 'four migrations');
     like($metrics->{content}, qr/# EOF\n\z/, 'the end');
 };
 

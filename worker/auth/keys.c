@@ -29,7 +29,7 @@ struct keys {
     char *url;
     uint64_t cooldown_ms;
     struct keys_clock clock;
-    struct client *client; // used by the one fetcher only
+    struct client *client; // used by the one fetcher only, and made by the first: a start needs no libcurl
 
     pthread_mutex_t mutex; // guards what follows; never held during a fetch
     pthread_cond_t fetched;
@@ -81,9 +81,6 @@ static bool start_waiting_room(struct keys *keys) {
 bool keys_new(const char *url, unsigned cooldown_ms, struct keys **ret_keys, struct error *err) {
     if (!client_check_url(url, true, err))
         return error_wrap(err, "the address of the issuer's keys");
-    cleanup_client struct client *client = NULL;
-    if (!client_new(&client, err))
-        return false;
     struct keys *keys = memory_alloc(sizeof *keys);
     if (!start_waiting_room(keys)) {
         free(keys);
@@ -92,8 +89,6 @@ bool keys_new(const char *url, unsigned cooldown_ms, struct keys **ret_keys, str
     keys->url = memory_string(url);
     keys->cooldown_ms = cooldown_ms;
     keys->clock.now_ms = real_now_ms;
-    keys->client = client;
-    client = NULL;
     *ret_keys = keys;
     return true;
 }
@@ -119,6 +114,8 @@ static bool download(struct keys *keys, struct jwks **ret_set, unsigned *ret_fre
     const struct client_request request = {
         .url = keys->url, .body_max = BODY_MAX, .timeout_ms = FETCH_MS, .allow_http = true};
     struct client_answer answer;
+    if (!keys->client && !client_new(&keys->client, err))
+        return false;
     if (!client_fetch(keys->client, &request, &answer, err))
         return false;
     struct view body = {text_string(&answer.body), answer.body.length};

@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct row {
     enum error_class class;
@@ -83,6 +84,13 @@ int error_exit_code(enum error_code code) {
 
 const char *error_name(enum error_code code) {
     return row_of(code)->name;
+}
+
+enum error_code error_by_name(const char *name) {
+    enum error_code code = ERROR_NONE + 1;
+    while (code < ERROR_COUNT && strcmp(error_name(code), name) != 0)
+        code++;
+    return code;
 }
 
 const char *error_meaning(enum error_code code) {

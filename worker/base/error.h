@@ -46,5 +46,6 @@ enum error_class error_class(enum error_code code);
 int error_http_status(enum error_code code);
 int error_exit_code(enum error_code code);       // 0 done, 1 failed, 2 usage, 3 retry later
 const char *error_name(enum error_code code);    // "LOCK_HELD"
+enum error_code error_by_name(const char *name); // ERROR_COUNT when there is none of that name
 const char *error_meaning(enum error_code code); // one sentence
 const char *error_remedy(enum error_code code);  // what to do next

@@ -38,8 +38,15 @@ static const char *rest_of_path(const struct server_exchange *exchange, const ch
 
 // ---- runs ----------------------------------------------------------------------------------------------------------------
 
+// A run that failed for the moment is delivered again: it is not over.
+static const char *state_of(const struct history_run *run) {
+    enum error_code code = run->error ? error_by_name(run->error) : ERROR_COUNT;
+    bool passing = code < ERROR_COUNT && error_class(code) == CLASS_RETRY;
+    return passing && strcmp(run->state, "failed") == 0 ? "retry" : run->state;
+}
+
 static bool is_over(const struct history_run *run) {
-    return strcmp(run->state, "running") != 0;
+    return strcmp(state_of(run), "running") != 0 && strcmp(state_of(run), "retry") != 0;
 }
 
 static void put_number(struct json_writer *writer, const char *name, const char *number) {
@@ -56,7 +63,7 @@ static void write_run(const char *id, const struct history_run *run, struct text
     struct json_writer writer = JSON_WRITER(out);
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "run", id);
-    json_put_string(&writer, "state", run->state);
+    json_put_string(&writer, "state", state_of(run));
     put_string(&writer, "target", run->target);
     put_string(&writer, "release", run->release);
     put_string(&writer, "publisher", run->publisher);
@@ -72,6 +79,8 @@ static void write_run(const char *id, const struct history_run *run, struct text
     put_string(&writer, "sqlstate", run->sqlstate);
     put_string(&writer, "detail", run->detail);
     put_string(&writer, "hint", run->hint);
+    if (run->error && error_by_name(run->error) < ERROR_COUNT)
+        json_put_string(&writer, "remedy", error_remedy(error_by_name(run->error)));
     put_string(&writer, "started_at", run->started_at);
     put_string(&writer, "finished_at", run->finished_at);
     json_put_raw(&writer, "migrations", run->migrations ? run->migrations : "[]");

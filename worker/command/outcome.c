@@ -46,10 +46,8 @@ static void read_items(const struct json *migrations, struct arena *arena, struc
 
 // The worker says which code it is; what to do about it stands in our own table when it does not say that too.
 static const char *remedy_of(const char *error) {
-    for (enum error_code code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
-        if (strcmp(error_name(code), error) == 0)
-            return error_remedy(code);
-    return "";
+    enum error_code code = error_by_name(error);
+    return code < ERROR_COUNT ? error_remedy(code) : "";
 }
 
 // What the worker left to be worked out from the rest.

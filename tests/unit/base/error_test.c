@@ -102,8 +102,17 @@ static void an_unknown_code_counts_as_our_mistake(void **state) {
     assert_int_equal(error_http_status((enum error_code)100000), 500);
 }
 
+static void every_code_is_found_by_its_name(void **state) {
+    (void)state;
+    for (enum error_code code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
+        assert_int_equal(error_by_name(error_name(code)), code);
+    assert_int_equal(error_by_name("NO_SUCH_CODE"), ERROR_COUNT);
+    assert_int_equal(error_by_name(""), ERROR_COUNT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_code_is_found_by_its_name),
         cmocka_unit_test(setting_an_error_returns_false_and_replaces_all),
         cmocka_unit_test(context_reads_outside_in_and_keeps_the_rest),
         cmocka_unit_test(a_message_may_be_set_from_itself),
