@@ -91,7 +91,9 @@ bool alone_apply(struct sender *sender, size_t index, size_t n, struct error *er
             return sender_failed(sender, index, n);
     }
     if (!sender_reset(sender, index, err) || !sender_close(sender, index, n, n + 1, err) ||
-        !stream_drain(&sender->stream, err) || !sender_clean(sender, index, err) || !stream_drain(&sender->stream, err))
+        !stream_drain(&sender->stream, err))
+        return false;
+    if (n + 1 == item->count && (!sender_clean(sender, index, err) || !stream_drain(&sender->stream, err)))
         return false;
     sender->alone = 0;
     item->cut = (struct cut){0};

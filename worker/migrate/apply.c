@@ -51,7 +51,8 @@ static bool apply_transaction(struct sender *sender, size_t index, size_t from, 
         if (!sender_statement(sender, index, i, err))
             return false;
     if (!sender_reset(sender, index, err) || !sender_close(sender, index, from, end, err) ||
-        !sender_plain(sender, FLIGHT_COMMIT, index, end, "COMMIT", err) || !sender_clean(sender, index, err))
+        !sender_plain(sender, FLIGHT_COMMIT, index, end, "COMMIT", err) ||
+        (end == sender->items[index].count && !sender_clean(sender, index, err)))
         return false;
     return !sender->order->pooled || stream_drain(&sender->stream, err); // so that BEGIN really begins, see session.c
 }
@@ -83,11 +84,20 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
     return true;
 }
 
+// What the file does to names may hit our own prepared statements too.
+static bool apply_with_names(struct sender *sender, size_t index, struct error *err) {
+    postgres_may_prepare(sender->postgres, false);
+    if (!apply_item(sender, index, err) || !sender_scrub(sender, index, err))
+        return false;
+    postgres_may_prepare(sender->postgres, true);
+    return true;
+}
+
 static bool apply_from(struct sender *sender, size_t first, struct error *err) {
     if (!sender_changing(sender, first, err) || (sender->order->pooled && !stream_drain(&sender->stream, err)))
         return false;
     for (size_t i = first; i < sender->order->plan->count; i++)
-        if (!apply_item(sender, i, err))
+        if (!(sender->items[i].names ? apply_with_names(sender, i, err) : apply_item(sender, i, err)))
             return false;
     return stream_drain(&sender->stream, err);
 }
@@ -136,11 +146,18 @@ static bool clean_up(struct sender *sender, size_t index, struct error *err) {
     char name[SESSION_NAME_MAX + 1];
     session_name(name, sender->order->run, 0, 0, NULL);
     struct session session = {.name = name, .lock_timeout_ms = sender->order->lock_timeout_ms};
+    bool begun = sender->items[index].done > 0; // what its first steps made is needed by the others
+    postgres_may_prepare(sender->postgres, !begun);
+    if (!begun && !sender_scrub(sender, index, err))
+        return false;
     if (!sender_reset(sender, index, err) || !session_send_settings(sender->postgres, &session, err))
         return false;
     for (size_t i = 0; i < SESSION_SETTINGS; i++)
         stream_sent(&sender->stream, (struct flight){.kind = FLIGHT_HOUSEKEEPING, .item = index});
-    return sender_clean(sender, index, err) && stream_drain(&sender->stream, err);
+    if (!stream_drain(&sender->stream, err))
+        return false;
+    postgres_may_prepare(sender->postgres, true);
+    return true;
 }
 
 static bool worth_another_try(const struct sender *sender, const struct flight *failure, const struct error *err) {
@@ -191,13 +208,13 @@ static bool recovers(struct sender *sender, size_t *ret_next, struct error *err)
 // A pooler gives us transactions, not sessions.
 static bool needs_no_session(const struct item *items, size_t count, struct error *err) {
     for (size_t i = 0; i < count; i++)
-        if (items[i].alone) {
+        if (items[i].alone || items[i].names) {
             const char *file = items[i].migration->file;
-            error_set(err, ERROR_DATABASE_POOLER,
-                      "%s needs a session (statement %zu cannot run in a transaction), and a pooler sits in between",
-                      file, items[i].alone);
+            size_t statement = items[i].alone ? items[i].alone : items[i].names;
+            error_set(err, ERROR_DATABASE_POOLER, "%s needs a session (statement %zu %s), and a pooler sits in between",
+                      file, statement, items[i].alone ? "cannot run in a transaction" : "outlives its transaction");
             text_copy(err->file, sizeof(err->file), view_of(file));
-            err->statement = (unsigned)items[i].alone;
+            err->statement = (unsigned)statement;
             return false;
         }
     return true;

@@ -1,6 +1,8 @@
 // Pending migrations and their statements. When what is sent is left to apply.c.
 #include "migrate/item.h"
 
+#include "migrate/trace.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -28,6 +30,27 @@ bool item_load(struct item *item, const struct migration_set *set, struct error 
     return true;
 }
 
+// Its temporary tables went with the session of the run that was cut off.
+static bool keeps_tables(const struct item *item, struct error *err) {
+    struct view table = {0};
+    size_t statement = trace_lost(item->statements, item->done, item->count, &table);
+    if (statement == 0)
+        return true;
+    error_set(err, ERROR_MIGRATION_FAILED,
+              "%s is applied up to statement %zu of %zu, and statement %zu needs the temporary table %.*s, which went "
+              "with the session that made it",
+              item->migration->file, item->done, item->count, statement, (int)table.length, table.data);
+    text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
+    err->line = item->statements[statement - 1]->line;
+    err->statement = (unsigned)statement;
+    err->statements = (unsigned)item->count;
+    cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+    text_printf(&hint, "Leave the first %zu statements as they are, make and fill %.*s again after them, and deploy.",
+                item->done, (int)table.length, table.data);
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+    return false;
+}
+
 // What is done of it must be what the file still says; what is not done may have been mended.
 static bool resume(struct item *item, struct error *err) {
     const struct ledger_row *row = item->row;
@@ -48,7 +71,7 @@ static bool resume(struct item *item, struct error *err) {
             text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
             return false;
         }
-    return true;
+    return keeps_tables(item, err);
 }
 
 bool items_load(const struct migration_set *set, const struct plan *plan, struct arena *arena, struct item **ret_items,
@@ -64,9 +87,12 @@ bool items_load(const struct migration_set *set, const struct plan *plan, struct
             items_free(items, plan->count);
             return false;
         }
-        for (size_t n = items[i].count; n > items[i].done; n--)
+        for (size_t n = items[i].count; n > items[i].done; n--) {
             if (item_is_alone(&items[i], n - 1))
                 items[i].alone = n;
+            if (trace_names(items[i].statements[n - 1]))
+                items[i].names = n;
+        }
         if (bytes > KEEP_BYTES)
             item_unload(&items[i]);
     }

@@ -17,6 +17,7 @@ struct item {
     size_t count;  // statements that are sent
     size_t done;   // of these, committed
     size_t alone;  // 1-based, the first undone statement that is sent outside a transaction; 0 = none
+    size_t names;  // 1-based, the first statement whose names outlive it: see trace.h; 0 = none
     bool stepwise; // takes several steps, each recorded by itself
     struct cut cut;
     unsigned tries; // since it last got on

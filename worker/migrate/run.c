@@ -230,7 +230,7 @@ static bool run_locked(struct run *run, bool *arrived, struct error *err) {
 // plan made again. `LOCK_LOST` is a migration that the other one applied, `LOCK_HELD` one that it is at.
 static bool run_pooled(struct run *run, bool arrived, struct error *err) {
     uint64_t start = clock_ms();
-    postgres_never_prepare(run->postgres);
+    postgres_may_prepare(run->postgres, false);
     for (unsigned n = 0; !run_locked(run, &arrived, err); n++) {
         bool turn = err->code == ERROR_LOCK_HELD || err->code == ERROR_LOCK_LOST;
         if (!turn || clock_ms() - start > run->request->lock_wait_ms || control_stopped(run->control) ||

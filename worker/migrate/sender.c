@@ -86,6 +86,16 @@ bool sender_clean(struct sender *sender, size_t index, struct error *err) {
     return true;
 }
 
+bool sender_scrub(struct sender *sender, size_t index, struct error *err) {
+    if (!stream_room(&sender->stream, err) || !session_send_scrub(sender->postgres, err))
+        return false;
+    note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_SCRUB);
+    if (!stream_drain(&sender->stream, err))
+        return false;
+    postgres_forget_prepared(sender->postgres);
+    return true;
+}
+
 bool sender_plain(struct sender *sender, enum flight_kind kind, size_t index, size_t statement, const char *sql,
                   struct error *err) {
     if (!stream_room(&sender->stream, err) || !postgres_send(sender->postgres, sql, NULL, 0, err))

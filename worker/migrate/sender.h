@@ -22,6 +22,8 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
 bool sender_changing(struct sender *sender, size_t index, struct error *err); // see record_send_changing
 bool sender_reset(struct sender *sender, size_t index, struct error *err);
 bool sender_clean(struct sender *sender, size_t index, struct error *err);
+// More thorough, and waits for everything that is under way.
+bool sender_scrub(struct sender *sender, size_t index, struct error *err);
 bool sender_plain(struct sender *sender, enum flight_kind kind, size_t index, size_t statement, const char *sql,
                   struct error *err);
 bool sender_open(struct sender *sender, size_t index, size_t done, const struct record_flight *flight,

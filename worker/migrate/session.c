@@ -53,6 +53,11 @@ bool session_send_clean(struct postgres *postgres, struct error *err) {
     return send_all(postgres, commands, SESSION_CLEAN, err);
 }
 
+bool session_send_scrub(struct postgres *postgres, struct error *err) {
+    static const char *const commands[SESSION_SCRUB] = {"CLOSE ALL", "UNLISTEN *", "DEALLOCATE ALL", "DISCARD TEMP"};
+    return send_all(postgres, commands, SESSION_SCRUB, err);
+}
+
 void session_name(char name[static SESSION_NAME_MAX + 1], const char *run, size_t number, size_t total,
                   const char *file) {
     cleanup_text struct text text = TEXT(1024);

@@ -224,10 +224,8 @@ static bool prepare(struct postgres *postgres, struct often *often, const char *
 
 bool postgres_send_often(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                          struct error *err) {
-    if (postgres->dropped && postgres->sent == postgres->received) {
-        memset(postgres->often, 0, sizeof(postgres->often));
-        postgres->dropped = false;
-    }
+    if (postgres->dropped && postgres->sent == postgres->received)
+        postgres_forget_prepared(postgres);
     size_t i = 0;
     while (i < OFTEN_MAX && postgres->often[i].sql && postgres->often[i].sql != sql)
         i++;
@@ -243,8 +241,13 @@ bool postgres_send_often(struct postgres *postgres, const char *sql, const char 
     return true;
 }
 
-void postgres_never_prepare(struct postgres *postgres) {
-    postgres->unprepared = true;
+void postgres_may_prepare(struct postgres *postgres, bool may) {
+    postgres->unprepared = !may;
+}
+
+void postgres_forget_prepared(struct postgres *postgres) {
+    memset(postgres->often, 0, sizeof(postgres->often));
+    postgres->dropped = false;
 }
 
 bool postgres_sync(struct postgres *postgres, struct error *err) {

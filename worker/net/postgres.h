@@ -63,8 +63,11 @@ bool postgres_send(struct postgres *postgres, const char *sql, const char *const
 // connection; at most 8 of them. SQLSTATE 26000 says that somebody dropped it (DEALLOCATE ALL): send again.
 bool postgres_send_often(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                          struct error *err);
-// A pooler may hand each transaction to another server session: nothing is prepared from now on.
-void postgres_never_prepare(struct postgres *postgres);
+// Whether postgres_send_often may prepare, and use what it has prepared. It may at first. Not when a pooler hands each transaction to
+// another server session, nor while somebody else drops prepared statements.
+void postgres_may_prepare(struct postgres *postgres, bool may);
+// The server has dropped what was prepared (DEALLOCATE ALL). Nothing may be in flight.
+void postgres_forget_prepared(struct postgres *postgres);
 // Queues the end of a group: a failure before it skips up to here, and what is not inside BEGIN is committed here.
 bool postgres_sync(struct postgres *postgres, struct error *err);
 // Queues a wish to have the answers so far handed out. Before it waits, receive sees to that itself; this is for early news.
