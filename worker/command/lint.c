@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 enum { FILE_MAX = 128 << 20, OUT_MAX = 64 << 20 };
-static const char *const level_names[] = {"advice", "warning", "danger"};
 
 struct lint {
     const struct options *options;
@@ -50,14 +49,10 @@ static bool open_script(const char *path, struct arena *arena, struct script *re
 
 // ---- printing ------------------------------------------------------------------------------------------------------------
 
-static enum tone tone_of(enum hazard_level level) {
-    return level == HAZARD_ADVICE ? TONE_DIM : level == HAZARD_WARNING ? TONE_WARN : TONE_BAD;
-}
-
 static void print_text(struct lint *lint, const char *path, const struct finding *finding,
                        const struct hazard_row *row) {
-    terminal_print(&lint->terminal, tone_of(row->level), "%s:%u: %s: %s%s%s", path, finding->line,
-                   level_names[row->level], row->name, finding->subject ? ": " : "",
+    terminal_print(&lint->terminal, report_hazard_tone(row->level), "%s:%u: %s: %s%s%s", path, finding->line,
+                   hazard_level_name(row->level), row->name, finding->subject ? ": " : "",
                    finding->subject ? finding->subject : "");
     terminal_print(&lint->terminal, TONE_PLAIN, "  %s", row->why);
     terminal_print(&lint->terminal, TONE_PLAIN, "  instead: %s", row->instead);
@@ -68,7 +63,7 @@ static void put_json(struct lint *lint, const char *path, const struct finding *
     json_put_string(&lint->writer, "file", path);
     json_put_integer(&lint->writer, "line", finding->line);
     json_put_string(&lint->writer, "hazard", row->name);
-    json_put_string(&lint->writer, "level", level_names[row->level]);
+    json_put_string(&lint->writer, "level", hazard_level_name(row->level));
     json_put_string(&lint->writer, "subject", finding->subject);
     json_put_string(&lint->writer, "why", row->why);
     json_put_string(&lint->writer, "instead", row->instead);
@@ -170,7 +165,7 @@ static void conclude(struct lint *lint) {
 int command_lint(const struct options *options, struct arena *arena) {
     struct lint lint = {.options = options, .terminal = terminal_open(stdout, options->color), .json = TEXT(OUT_MAX)};
     struct error err = {0};
-    while (strcmp(level_names[lint.least], options->level) != 0)
+    while (strcmp(hazard_level_name(lint.least), options->level) != 0)
         lint.least++;
     lint.writer = JSON_WRITER(&lint.json);
     json_begin_object(&lint.writer, NULL);

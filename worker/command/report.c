@@ -1,6 +1,6 @@
 // Turns run reports and errors into JSON and text. See report.h.
 #include "command/report.h"
-#include "script/hazard.h"
+#include "command/preview.h"
 #include <string.h>
 
 enum { WAIT_FIRST_MS = 5000 };
@@ -26,6 +26,8 @@ static void put_item(struct json_writer *writer, const struct run_item *item) {
     json_put_string(writer, "file", item->file);
     json_put_integer(writer, "statements", (int64_t)item->statements);
     json_put_integer(writer, "ms", (int64_t)item->ms);
+    if (item->forecast)
+        preview_json(item->forecast, writer);
     json_end_object(writer);
 }
 
@@ -177,12 +179,15 @@ void report_summary(const struct run_report *report, struct text *out) {
         text_printf(out, "; the database is at version %s", report->version);
 }
 
+enum tone report_hazard_tone(enum hazard_level level) {
+    return level == HAZARD_ADVICE ? TONE_DIM : level == HAZARD_WARNING ? TONE_WARN : TONE_BAD;
+}
+
 void report_hazard_table(struct text *out) {
-    static const char *const levels[] = {"advice", "warning", "danger"};
     text_append(out, "| hazard | level | why | the safe way | known elsewhere as |\n| --- | --- | --- | --- | --- |\n");
     for (enum hazard hazard = 0; hazard < HAZARD_COUNT; hazard++) {
         const struct hazard_row *row = hazard_row(hazard);
-        text_printf(out, "| `%s` | %s | %s | %s | %s |\n", row->name, levels[row->level], row->why, row->instead,
-                    row->sources);
+        text_printf(out, "| `%s` | %s | %s | %s | %s |\n", row->name, hazard_level_name(row->level), row->why,
+                    row->instead, row->sources);
     }
 }

@@ -4,8 +4,10 @@
 #include "command/terminal.h"
 #include "migrate/run.h"
 #include "options.h"
+#include "script/hazard.h"
 
-// `{"status":"applied","run":...,"target":...,"applied":N,"version":...,"migrations":[{"version","name","file","statements","ms"}],...}`
+// `{"status":"applied","run":...,"target":...,"applied":N,"version":...,"migrations":[{"version","name","file","statements","ms"}],...}`;
+// what is only planned also has what preview.h says.
 // `served_by`: the release of the files, when the message asked for an older one; NULL otherwise.
 void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
                  struct text *out);
@@ -30,6 +32,7 @@ struct report_time {
     char text[32];
 };
 struct report_time report_time(uint64_t ms);
+enum tone report_hazard_tone(enum hazard_level level);
 // The hazards that `pawl lint` knows (`pawl help hazards`).
 void report_hazard_table(struct text *out);
 // "applied 3 migrations", "nothing pending", ... one line without a newline.

@@ -2,6 +2,7 @@
 #include "command/shell.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "command/preview.h"
 #include "command/report.h"
 #include "command/shutdown.h"
 #include "command/terminal.h"
@@ -111,10 +112,8 @@ static void print_report(const struct options *options, const struct run_request
         return;
     }
     struct terminal terminal = terminal_open(stdout, options->color);
-    for (size_t i = 0; request->plan_only && i < report->count; i++) {
-        const struct run_item *item = &report->items[i];
-        terminal_print(&terminal, TONE_PLAIN, "pending %s", item->file);
-    }
+    for (size_t i = 0; request->plan_only && i < report->count; i++)
+        preview_text(&report->items[i], &terminal);
     report_summary(report, &out);
     terminal_print(&terminal, TONE_BOLD, "%s", text_string(&out));
 }

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_WIDE = 24, BAR_NARROW = 8, WIDE = 60, LINE = 2048 };
+enum { BAR_WIDE = 24, BAR_NARROW = 8, WIDE = 60, WRAP = 80, LINE = 2048 };
 
 static const char *const tone_sequence[] = {
     [TONE_PLAIN] = "",        [TONE_GOOD] = "\033[32m", [TONE_BAD] = "\033[31m",
@@ -50,6 +50,35 @@ static size_t columns_of(const struct terminal *terminal) {
     if (ioctl(fileno(terminal->stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     return 80;
+}
+
+static size_t columns_in(struct view word) {
+    size_t columns = 0;
+    for (size_t i = 0; i < word.length; i++)
+        columns += ((unsigned char)word.data[i] & 0xc0) != 0x80; // not the first byte of a UTF-8 sequence
+    return columns;
+}
+
+void terminal_wrap(struct terminal *terminal, enum tone tone, size_t first, size_t indent, const char *words) {
+    size_t width = columns_of(terminal) < WRAP ? columns_of(terminal) : WRAP, column = first;
+    cleanup_text struct text line = TEXT(LINE);
+    text_printf(&line, "%*s", (int)first, "");
+    for (bool begun = false; *words; begun = true) {
+        struct view word = {words, strcspn(words, " ")};
+        if (begun && column + 1 + columns_in(word) > width) {
+            terminal_print(terminal, tone, "%s", text_string(&line));
+            text_clear(&line);
+            text_printf(&line, "%*s", (int)indent, "");
+            column = indent;
+        } else if (begun) {
+            text_append_char(&line, ' ');
+            column++;
+        }
+        text_append_view(&line, word);
+        column += columns_in(word);
+        words += word.length + strspn(words + word.length, " ");
+    }
+    terminal_print(terminal, tone, "%s", text_string(&line));
 }
 
 // `taken` columns of the line are drawn already.

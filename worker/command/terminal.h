@@ -18,6 +18,8 @@ struct terminal terminal_open(FILE *stream, const char *choice);
 // One line that stays. It takes the place of the one that is drawn.
 void terminal_print(struct terminal *terminal, enum tone tone, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// Words that stay, wrapped at 80 columns or less: lines after the first begin with `indent` spaces.
+void terminal_wrap(struct terminal *terminal, enum tone tone, size_t first, size_t indent, const char *words);
 // Draws a line, cut to the terminal's width; without `live` nothing.
 void terminal_draw(struct terminal *terminal, enum tone tone, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -7,6 +7,7 @@
 #include "migrate/apply.h"
 #include "migrate/control.h"
 #include "migrate/database.h"
+#include "migrate/forecast.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 #include "migrate/session.h"
@@ -263,7 +264,7 @@ static bool only_plan(struct run *run, struct error *err) {
         !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, &plan, err))
         return false;
     report_plan(run, &plan);
-    return true;
+    return forecast_make(run->postgres, run->set, &plan, run->arena, run->report.items, err);
 }
 
 static bool knows_version(const struct migration_set *set, const char *to) {

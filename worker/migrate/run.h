@@ -33,12 +33,14 @@ struct run_request {                                   // strings are borrowed
     unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
     bool session_pooler;                               // whatever sits in between pools sessions: locks hold through it
 };
+struct forecast;
 struct run_item {
     const char *version, *name, *file;
     bool repeatable;
-    size_t statements; // 0 while only planned
-    uint64_t ms;       // 0 while only planned
-    const char *state; // "applied" or "pending"
+    size_t statements;               // that took effect, or would
+    uint64_t ms;                     // 0 while only planned
+    const char *state;               // "applied" or "pending"
+    const struct forecast *forecast; // what it would do (migrate/forecast.h); NULL unless planned
 };
 struct run_report {         // lives in the arena given
     const char *state;      // "applied", "nothing_pending", "superseded", "planned"

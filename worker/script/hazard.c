@@ -95,6 +95,11 @@ const struct hazard_row *hazard_row(enum hazard hazard) {
     return &HAZARDS[hazard];
 }
 
+const char *hazard_level_name(enum hazard_level level) {
+    static const char *const names[] = {"advice", "warning", "danger"};
+    return names[level];
+}
+
 bool hazard_find(struct view name, enum hazard *ret_hazard) {
     for (size_t i = 0; i < HAZARD_COUNT; i++) {
         if (view_is(name, HAZARDS[i].name)) {

@@ -18,6 +18,7 @@ struct hazard_row {
     const char *sources; // "squawk: ...; strong_migrations: ...; eugene: ..."
 };
 const struct hazard_row *hazard_row(enum hazard hazard);
+const char *hazard_level_name(enum hazard_level level); // "advice", "warning", "danger"
 bool hazard_find(struct view name, enum hazard *ret_hazard);
 
 // A "-- pawl: allow NAME reason" before a statement.
