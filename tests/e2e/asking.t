@@ -76,6 +76,19 @@ subtest 'a request that never became a run' => sub {
     $migrations->remove('0003_unfinished.sql');
 };
 
+subtest 'a dead letter and a replay say where they come from' => sub {
+    my %attributes = (CloudPubSubDeadLetterSourceDeliveryCount => '5', CloudPubSubDeadLetterSourceSubscription => 'deploys',
+        CloudPubSubDeadLetterSourceSubscriptionProject => 'shop', CloudPubSubDeadLetterSourceTopicPublishTime => '2025-12-24T10:00:00.5+00:00');
+    my $response = $worker->request(POST => '/', token => $pusher,
+        body => {message => {attributes => \%attributes, messageId => '107', publishTime => '2026-01-01T00:00:00Z'}, subscription => 'projects/p/subscriptions/s'});
+    is($response->{status}, 200, 'a dead letter is served');
+    is_deeply(ask('/runs/107')->{json}{origin}, {subscription => 'projects/shop/subscriptions/deploys', deliveries => 5, published_at => '2025-12-24T10:00:00.500Z'}, 'its four attributes are kept');
+    $worker->request(POST => '/', token => $pusher,
+        body => {message => {attributes => {pawl_replay_of => '107', pawl_published => '2025-12-24T10:00:00Z', target => 'nowhere'}, messageId => '108', publishTime => '2026-01-01T00:00:00Z'}, subscription => 'projects/p/subscriptions/s'});
+    is_deeply(ask('/runs/108')->{json}{origin}, {replay_of => '107', published_at => '2025-12-24T10:00:00.000Z'}, 'a replay names its original, also when it is refused');
+    is(ask('/runs/100')->{json}{origin}, undef, 'others have none');
+};
+
 subtest 'a run that failed for the moment is not over' => sub {
     my $session = $database->session;
     $session->run('BEGIN');

@@ -49,9 +49,10 @@ static bool is_over(const struct history_run *run) {
     return strcmp(state_of(run), "running") != 0 && strcmp(state_of(run), "retry") != 0;
 }
 
-static void put_number(struct json_writer *writer, const char *name, const char *number) {
-    if (number)
-        json_put_raw(writer, name, number);
+// A number or an object, as the database has written it.
+static void put_json(struct json_writer *writer, const char *name, const char *json) {
+    if (json)
+        json_put_raw(writer, name, json);
 }
 
 static void put_string(struct json_writer *writer, const char *name, const char *string) {
@@ -67,15 +68,16 @@ static void write_run(const char *id, const struct history_run *run, struct text
     put_string(&writer, "target", run->target);
     put_string(&writer, "release", run->release);
     put_string(&writer, "publisher", run->publisher);
-    put_number(&writer, "attempts", run->attempts);
-    put_number(&writer, "applied", run->applied);
-    put_number(&writer, "pending", run->pending);
+    put_json(&writer, "origin", run->origin);
+    put_json(&writer, "attempts", run->attempts);
+    put_json(&writer, "applied", run->applied);
+    put_json(&writer, "pending", run->pending);
     put_string(&writer, "progress", run->progress);
     put_string(&writer, "error", run->error);
     put_string(&writer, "message", run->message);
     put_string(&writer, "file", run->file);
-    put_number(&writer, "line", run->line);
-    put_number(&writer, "statement", run->statement);
+    put_json(&writer, "line", run->line);
+    put_json(&writer, "statement", run->statement);
     put_string(&writer, "sqlstate", run->sqlstate);
     put_string(&writer, "detail", run->detail);
     put_string(&writer, "hint", run->hint);

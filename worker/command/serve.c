@@ -46,6 +46,28 @@ static bool admit_push(void *context, struct server_exchange *exchange, struct s
 
 // ---- envelope, request, source -----------------------------------------------------------------------------------------
 
+// Where a dead letter or a replay comes from, as its attributes say; NULL for a message of its own.
+static const char *origin_of(const struct delivery *delivery) {
+    const struct envelope *envelope = &delivery->envelope;
+    const char *replay_of = envelope_attribute(envelope, "pawl_replay_of");
+    if (!envelope->dead_letter && !replay_of)
+        return NULL;
+    char published[32];
+    clock_format(envelope->published_ms, published);
+    cleanup_text struct text out = TEXT(8192);
+    struct json_writer writer = JSON_WRITER(&out);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "published_at", published);
+    if (replay_of)
+        json_put_string(&writer, "replay_of", replay_of);
+    if (envelope->source_subscription)
+        json_put_string(&writer, "subscription", envelope->source_subscription);
+    if (envelope->source_deliveries)
+        json_put_integer(&writer, "deliveries", envelope->source_deliveries);
+    json_end_object(&writer);
+    return arena_string(delivery->arena, text_string(&out));
+}
+
 // What is known of the run so far: after the envelope who asks, after the request for what.
 static void describe_run(const struct service *service, struct delivery *delivery) {
     const struct request *request = &delivery->request;
@@ -56,6 +78,7 @@ static void describe_run(const struct service *service, struct delivery *deliver
         .reason = request->reason,
         .publisher = delivery->claims->email,
         .worker = version_text,
+        .origin = origin_of(delivery),
         .to = request->to,
         .delivery_attempt = delivery->envelope.delivery_attempt,
         .plan_only = request->action == REQUEST_PLAN,

@@ -12,8 +12,8 @@
 
 // clang-format off
 static const char find_sql[] =
-    "SELECT state, target, release, publisher, attempts, applied, pending, error, message, file, line, statement, sqlstate,"
-    " detail, hint, " UTC("started_at") ", " UTC("finished_at") ","
+    "SELECT state, target, release, publisher, origin::text, attempts, applied, pending, error, message, file, line, statement,"
+    " sqlstate, detail, hint, " UTC("started_at") ", " UTC("finished_at") ","
     " (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('version',"
     "   CASE kind WHEN 'versioned' THEN version END, 'name', name, 'file', m.file, 'statements', statements, 'ms', ms)"
     "   ORDER BY m.finished_at, m.file), '[]') FROM pawl.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
@@ -26,9 +26,10 @@ static const char proved_sql[] =
     "SELECT FROM pawl.runs WHERE proof->>'token_sha256' = $1 AND proof->>'request_sha256' = $2 LIMIT 1";
 
 static const char refuse_sql[] =
-    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof, state,"
+    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
+    " origin, state,"
     " error, message, file, line, statement, finished_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $14::jsonb, 'failed', $9, $10, $11, $12::integer, $13::integer,"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $14::jsonb, $15::jsonb, 'failed', $9, $10, $11, $12::integer, $13::integer,"
     " pg_catalog.now())"
     " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
     " worker = EXCLUDED.worker, proof = coalesce(EXCLUDED.proof, r.proof),"
@@ -80,10 +81,10 @@ bool history_find(struct run_database *database, const char *id, struct run_cont
     if (!*ret_found)
         return true;
     struct history_run run = {0};
-    const char **const members[] = {&run.state,      &run.target,      &run.release,    &run.publisher, &run.attempts,
-                                    &run.applied,    &run.pending,     &run.error,      &run.message,   &run.file,
-                                    &run.line,       &run.statement,   &run.sqlstate,   &run.detail,    &run.hint,
-                                    &run.started_at, &run.finished_at, &run.migrations, &run.progress};
+    const char **const members[] = {&run.state,    &run.target,     &run.release,     &run.publisher,  &run.origin,
+                                    &run.attempts, &run.applied,    &run.pending,     &run.error,      &run.message,
+                                    &run.file,     &run.line,       &run.statement,   &run.sqlstate,   &run.detail,
+                                    &run.hint,     &run.started_at, &run.finished_at, &run.migrations, &run.progress};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         *members[i] = arena_string(arena, postgres_value(rows, 0, i));
     *ret_run = run;
@@ -120,6 +121,7 @@ bool history_refuse(struct run_database *database, const struct run_request *req
                             failure->file[0] ? failure->file : NULL,
                             failure->line ? line : NULL,
                             failure->statement ? statement : NULL,
-                            request->proof};
+                            request->proof,
+                            request->origin};
     return ask(database, control, refuse_sql, values, sizeof(values) / sizeof(values[0]), &rows, err);
 }

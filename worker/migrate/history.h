@@ -7,6 +7,7 @@ struct history_run {   // lives in the arena given; NULL = not there
     const char *target, *release, *publisher, *attempts, *applied, *pending; // numbers as text
     const char *error, *message, *file, *line, *statement, *sqlstate, *detail, *hint;
     const char *started_at, *finished_at; // RFC 3339, UTC
+    const char *origin;                   // JSON: where a dead letter or a replay comes from
     const char *migrations; // JSON: [{"version","name","file","statements","ms"}] that took effect by this run
     const char *progress;   // while running: "pawl RUN 3/7 0003_orders.sql", as the session calls itself
 };

@@ -58,13 +58,17 @@ static const char *const second_layout[] = {
     "ALTER TABLE pawl.runs ADD COLUMN proof jsonb",
     "UPDATE pawl.state SET ledger = 2",
 };
+static const char *const third_layout[] = {
+    "ALTER TABLE pawl.runs ADD COLUMN origin jsonb, ADD COLUMN progress text",
+    "UPDATE pawl.state SET ledger = 3",
+};
 #define LAYOUT(commands)                                                                                               \
     { (commands), sizeof(commands) / sizeof((commands)[0]) }
 // layouts[n] leads from version n to n + 1.
 static const struct {
     const char *const *commands;
     size_t count;
-} layouts[LEDGER_VERSION] = {LAYOUT(first_layout), LAYOUT(second_layout)};
+} layouts[LEDGER_VERSION] = {LAYOUT(first_layout), LAYOUT(second_layout), LAYOUT(third_layout)};
 #undef LAYOUT
 
 static const char look[] =

@@ -67,8 +67,8 @@ static const char arrival_sql[] =
     "WITH state AS (SELECT coalesce(digest = $1, false) AS complete, newest, applied FROM pawl.state"
     " WHERE ledger = " NUMBER_TEXT(LEDGER_VERSION) "),"
     " run AS (INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
-    "  state, finished_at)"
-    " SELECT $2, $3, $4, $5, $6, $7, $8::bigint, $9, $10::jsonb,"
+    "  origin, state, finished_at)"
+    " SELECT $2, $3, $4, $5, $6, $7, $8::bigint, $9, $10::jsonb, $11::jsonb,"
     "  CASE WHEN complete THEN 'nothing_pending' ELSE 'running' END, CASE WHEN complete THEN pg_catalog.now() END FROM state"
     " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
     "  worker = EXCLUDED.worker, release = EXCLUDED.release, proof = coalesce(EXCLUDED.proof, r.proof),"
@@ -87,7 +87,7 @@ bool ledger_send_arrival(struct postgres *postgres, const struct run_request *re
     const char *values[] = {
         digest,          request->id,     request->target,    request->release,
         request->to,     request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
-        request->worker, request->proof};
+        request->worker, request->proof,  request->origin};
     return postgres_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
 }
 

@@ -9,7 +9,7 @@
 #include "migrate/run.h"
 
 // ---- layout ------------------------------------------------------------------------------------------------------------
-#define LEDGER_VERSION 2
+#define LEDGER_VERSION 3
 // Looks, creates and upgrades; call it under the lock. `pooled`: there is none that lasts, so it takes the lock for its transaction.
 // Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_LOCK_HELD (only `pooled`), ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).

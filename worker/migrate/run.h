@@ -24,6 +24,7 @@ void run_database_tidy(struct run_database *database);
 struct run_request {                                   // strings are borrowed
     const char *id;                                    // run id: the Pub/Sub message id or a random one
     const char *target, *release, *reason, *publisher; // NULL = unknown
+    const char *origin;                                // of a dead letter or a replay: a JSON object; NULL = it is none
     const char *proof;                                 // who published, as verified: a JSON object; NULL = not proved
     const char *worker;                                // this program and its version, for the record; NULL = unknown
     const char *to;                                    // NULL = newest

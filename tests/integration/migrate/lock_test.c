@@ -181,7 +181,7 @@ static void a_ledger_of_a_newer_pawl_is_left_alone(void **state) {
 
 // What the first layout lacks is taken from a ledger of today.
 static void turn_back_to_the_first_layout(struct world *world) {
-    database_do(&world->database, "ALTER TABLE pawl.runs DROP COLUMN proof");
+    database_do(&world->database, "ALTER TABLE pawl.runs DROP COLUMN proof, DROP COLUMN origin, DROP COLUMN progress");
     database_do(&world->database, "UPDATE pawl.state SET ledger = 1");
 }
 
@@ -193,7 +193,7 @@ static void a_ledger_of_an_older_pawl_is_upgraded(void **state) {
     world->request.proof = "{\"repository\":\"octo/shop\"}";
     world_must_run(world, "r2");
     assert_string_equal(world->report.state, "nothing_pending");
-    assert_string_equal(world_ask(world, "SELECT ledger FROM pawl.state"), "2");
+    assert_string_equal(world_ask(world, "SELECT ledger FROM pawl.state"), "3");
     assert_string_equal(world_ask(world, "SELECT string_agg(id || ' ' || state, ', ' ORDER BY id) FROM pawl.runs"),
                         "r1 applied, r2 nothing_pending");
     assert_string_equal(world_ask(world, "SELECT proof->>'repository' FROM pawl.runs WHERE id = 'r2'"), "octo/shop");
