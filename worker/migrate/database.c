@@ -10,7 +10,8 @@
 enum { SPARE_MS = 60 * 1000 };
 
 struct run_database {
-    struct secret url;
+    struct run_login_source source;
+    struct secret url;    // of a database that has no other source
     pthread_mutex_t lock; // for what follows
     pthread_cond_t warmed;
     bool warming; // a connection for us is under way on another thread
@@ -18,9 +19,30 @@ struct run_database {
     uint64_t spare_since;
 };
 
+void run_login_done(struct run_login *login) {
+    secret_done(&login->url);
+    secret_done(&login->password);
+}
+
+static bool give_url(void *context, bool refused, struct run_login *ret_login, struct error *err) {
+    const struct run_database *database = context;
+    (void)refused, (void)err;
+    *ret_login = (struct run_login){0};
+    secret_set(&ret_login->url, database->url.value);
+    return true;
+}
+
 struct run_database *run_database_new(const char *url) {
-    struct run_database *database = memory_alloc(sizeof(*database));
+    struct run_login_source source = {.fetch = give_url};
+    struct run_database *database = run_database_new_login(&source);
     secret_set(&database->url, url);
+    database->source.context = database;
+    return database;
+}
+
+struct run_database *run_database_new_login(const struct run_login_source *source) {
+    struct run_database *database = memory_alloc(sizeof(*database));
+    database->source = *source;
     pthread_mutex_init(&database->lock, NULL);
     pthread_cond_init(&database->warmed, NULL);
     return database;
@@ -36,11 +58,31 @@ void run_database_free(struct run_database *database) {
     memory_cleanup(&database);
 }
 
+static bool log_in(const struct run_database *database, const struct run_control *control, bool refused,
+                   struct postgres **ret_postgres, struct error *err) {
+    struct run_login login;
+    if (!database->source.fetch(database->source.context, refused, &login, err))
+        return false;
+    struct postgres_options options = {
+        .url = login.url.value,
+        .user = login.user[0] ? login.user : NULL,
+        .password = login.password.value,
+        .tls = login.tls,
+        .application_name = "pawl",
+        .stop = control_flag(control),
+    };
+    bool open = postgres_open(&options, ret_postgres, err);
+    run_login_done(&login);
+    return open;
+}
+
+// A password that was changed meanwhile shows as a refusal (class 28 of SQLSTATE).
 static bool connect(const struct run_database *database, const struct run_control *control,
                     struct postgres **ret_postgres, struct error *err) {
-    struct postgres_options options = {
-        .url = database->url.value, .application_name = "pawl", .stop = control_flag(control)};
-    return postgres_open(&options, ret_postgres, err);
+    if (log_in(database, control, false, ret_postgres, err))
+        return true;
+    bool refused = err->code == ERROR_DATABASE_REFUSED && strncmp(err->sqlstate, "28", 2) == 0;
+    return refused && database->source.renewable && log_in(database, control, true, ret_postgres, err);
 }
 
 bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err) {

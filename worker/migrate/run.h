@@ -16,6 +16,22 @@ void run_control_cancel(struct run_control *control); // and cancel the statemen
 // and is closed by run_database_tidy, for serve to call now and then; an idle connection holds no lock and no transaction.
 struct run_database;
 struct run_database *run_database_new(const char *url); // copied, and wiped when freed
+
+struct run_login { // what one connection is opened with
+    struct secret url;
+    struct secret password; // wins over the URL's; `value` NULL: the URL's
+    char user[256];         // where the URL names none; "" = libpq's own choice
+    bool tls;               // never without
+};
+void run_login_done(struct run_login *login);
+// Asked before each connection, from any thread. `refused`: the server has just refused what was given before, for who asks or
+// for its password; so asked only when `renewable`, and once.
+struct run_login_source {
+    bool (*fetch)(void *context, bool refused, struct run_login *ret_login, struct error *err);
+    void *context; // outlives the database
+    bool renewable;
+};
+struct run_database *run_database_new_login(const struct run_login_source *source);
 void run_database_free(struct run_database *database);
 // Connects now and keeps the connection for the first run: serve does so in a thread while it fetches the keys.
 bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err);

@@ -14,18 +14,23 @@
 struct postgres;
 struct postgres_options {
     const char *url;              // DATABASE_URL: a URI or keyword/value string; what it says wins over our defaults
+    const char *user;             // where the URL names none; NULL or "": libpq's own choice
+    const char *password;         // wins over the URL's; NULL: the URL's
+    bool tls;                     // only over TLS, whatever sslmode the URL has (a unix socket needs none)
     const char *application_name; // at most 63 bytes count
     unsigned connect_timeout_s;   // 0: 10; `connect_timeout` in the URL wins
     const atomic_bool *stop;      // becomes true: connecting ends with ERROR_SHUTTING_DOWN; may be NULL
 };
-// Errors: ERROR_DATABASE_UNAVAILABLE, ERROR_DATABASE_REFUSED (class 28, 3D000, 42501), ERROR_CONFIGURATION (unparsable),
-// ERROR_SHUTTING_DOWN.
+// Errors: ERROR_DATABASE_UNAVAILABLE, ERROR_DATABASE_REFUSED (class 28, 3D000, 42501), ERROR_CONFIGURATION (unparsable, or a socket's
+// path too long), ERROR_SHUTTING_DOWN.
 bool postgres_open(const struct postgres_options *options, struct postgres **ret_postgres, struct error *err);
 void postgres_close(struct postgres *postgres); // NULL is fine
 static inline void postgres_cleanup(struct postgres **postgres) {
     postgres_close(*postgres);
 }
 #define cleanup_postgres __attribute__((cleanup(postgres_cleanup)))
+// Does the URL name a user? False also when it is not understood: postgres_open says so.
+bool postgres_names_user(const char *url);
 int postgres_backend_pid(const struct postgres *postgres);    // as libpq was told; a pooler tells something else
 int postgres_server_version(const struct postgres *postgres); // 150018
 bool postgres_alive(struct postgres *postgres);               // looks at the socket too, without waiting

@@ -11,6 +11,7 @@
 enum {
     STOP_CHECK_MS = 100, // how often connecting looks at `stop`
     KEYWORDS_MAX = 64,   // libpq 15 knows about 40
+    SOCKET_MAX = 107,    // bytes of a unix socket's path: unix(7)
 };
 
 static bool class_is(const char *sqlstate, const char *class) {
@@ -56,11 +57,26 @@ static void add(struct keywords *keywords, const char *name, const char *value) 
     keywords->values[keywords->count++] = value;
 }
 
-static void merge(struct keywords *keywords, const PQconninfoOption *given, const char *application_name) {
+// Weaker modes would send a password in the clear, or to whoever takes the encryption away.
+static bool is_weak_mode(const char *sslmode) {
+    return strcmp(sslmode, "disable") == 0 || strcmp(sslmode, "allow") == 0 || strcmp(sslmode, "prefer") == 0;
+}
+
+// What the caller sets, not the URL.
+static bool is_overruled(const struct postgres_options *options, const PQconninfoOption *option) {
+    if (strcmp(option->keyword, "client_encoding") == 0)
+        return true;
+    if (strcmp(option->keyword, "password") == 0)
+        return options->password != NULL;
+    return options->tls && strcmp(option->keyword, "sslmode") == 0 && is_weak_mode(option->val);
+}
+
+static void merge(struct keywords *keywords, const PQconninfoOption *given, const struct postgres_options *options) {
     const struct {
         const char *name, *value;
     } defaults[] = {
-        {"application_name", application_name},
+        {"application_name", options->application_name ? options->application_name : "pawl"},
+        {"user", options->user},
         {"keepalives", "1"},
         {"keepalives_idle", "30"}, // a silent network is noticed after about a minute
         {"keepalives_interval", "10"},
@@ -68,12 +84,16 @@ static void merge(struct keywords *keywords, const PQconninfoOption *given, cons
         {"tcp_user_timeout", "60000"},
     };
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
-        if (!option_of(given, defaults[i].name))
+        if (defaults[i].value && !option_of(given, defaults[i].name))
             add(keywords, defaults[i].name, defaults[i].value);
     for (const PQconninfoOption *option = given; option->keyword; option++)
-        if (option->val && *option->val && strcmp(option->keyword, "client_encoding") != 0 &&
-            keywords->count < KEYWORDS_MAX - 2)
+        if (option->val && *option->val && !is_overruled(options, option) && keywords->count < KEYWORDS_MAX - 4)
             add(keywords, option->keyword, option->val);
+    const char *sslmode = value_of(given, "sslmode");
+    if (options->tls && (!sslmode || is_weak_mode(sslmode)))
+        add(keywords, "sslmode", "require");
+    if (options->password)
+        add(keywords, "password", options->password);
     add(keywords, "client_encoding", "UTF8");
 }
 
@@ -92,8 +112,9 @@ static bool password_spills(const char *url) {
 
 // libpq's message in one line, without the SQLSTATE that verbosity adds, without the place in the server's source, and without the
 // password, should a server ever repeat it.
-static void connect_message(const char *raw, const PQconninfoOption *given, struct text *message, char sqlstate[6]) {
-    const char *password = value_of(given, "password");
+static void connect_message(const char *raw, const struct postgres_options *options, const PQconninfoOption *given,
+                            struct text *message, char sqlstate[6]) {
+    const char *password = options->password ? options->password : value_of(given, "password");
     static const char *const public[] = {"user", "dbname", "host"};
     for (size_t i = 0; password && i < sizeof(public) / sizeof(public[0]); i++)
         if (value_of(given, public[i]) && !strcmp(value_of(given, public[i]), password))
@@ -116,10 +137,11 @@ static void connect_message(const char *raw, const PQconninfoOption *given, stru
     }
 }
 
-static bool connect_failed(PGconn *conn, const PQconninfoOption *given, struct error *err) {
+static bool connect_failed(PGconn *conn, const struct postgres_options *options, const PQconninfoOption *given,
+                           struct error *err) {
     char sqlstate[6] = "";
     cleanup_text struct text message = TEXT(4096);
-    connect_message(PQerrorMessage(conn), given, &message, sqlstate);
+    connect_message(PQerrorMessage(conn), options, given, &message, sqlstate);
     enum error_code code = *sqlstate ? postgres_code_of(sqlstate, false) : ERROR_DATABASE_UNAVAILABLE;
     if (PQconnectionNeedsPassword(conn) || !strcmp(sqlstate, "42501"))
         code = ERROR_DATABASE_REFUSED;
@@ -136,7 +158,7 @@ static bool connect_wait(PGconn *conn, const struct postgres_options *options, u
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
         if (status == PGRES_POLLING_FAILED)
-            return connect_failed(conn, given, err);
+            return connect_failed(conn, options, given, err);
         if (options->stop && atomic_load(options->stop))
             return error_set(err, ERROR_SHUTTING_DOWN, "shutting down while connecting to the database");
         uint64_t now = clock_ms();
@@ -160,7 +182,7 @@ static void drop_notice(void *context, const PGresult *notice) {
 static bool connect_with(const struct postgres_options *options, const PQconninfoOption *given, PGconn **ret_conn,
                          struct error *err) {
     struct keywords keywords = {.count = 0};
-    merge(&keywords, given, options->application_name ? options->application_name : "pawl");
+    merge(&keywords, given, options);
     uint64_t timeout_s = 0;
     if (!text_to_u64(view_of(value_of(given, "connect_timeout")), 3600, &timeout_s) || timeout_s == 0)
         timeout_s = options->connect_timeout_s ? options->connect_timeout_s : 10;
@@ -172,11 +194,39 @@ static bool connect_with(const struct postgres_options *options, const PQconninf
     PQsetNoticeReceiver(conn, drop_notice, NULL);
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); // the only way to the SQLSTATE of a refused connection
     if (PQstatus(conn) == CONNECTION_BAD)
-        return connect_failed(conn, given, err);
+        return connect_failed(conn, options, given, err);
     if (!connect_wait(conn, options, deadline, given, err))
         return false;
     PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
     return true;
+}
+
+static void free_given(PQconninfoOption *given) {
+    for (PQconninfoOption *option = given; option->keyword; option++)
+        if (option->val)
+            memory_wipe(option->val, strlen(option->val));
+    PQconninfoFree(given);
+}
+
+// libpq says it too, but as of a server that is away: this one will never be there.
+static bool check_socket(const PQconninfoOption *given, struct error *err) {
+    const char *host = value_of(given, "host"), *port = value_of(given, "port");
+    if (!host || *host != '/' || strchr(host, ','))
+        return true;
+    size_t length = strlen(host) + strlen("/.s.PGSQL.") + strlen(port ? port : "5432");
+    return length <= SOCKET_MAX ||
+           error_set(err, ERROR_CONFIGURATION,
+                     "the database's socket in %.200s has a path of %zu bytes, and no socket may have more than %d: "
+                     "mount it at a shorter path, or give the instance a shorter name",
+                     host, length, SOCKET_MAX);
+}
+
+bool postgres_names_user(const char *url) {
+    PQconninfoOption *given = PQconninfoParse(url, NULL);
+    bool named = given && option_of(given, "user");
+    if (given)
+        free_given(given);
+    return named;
 }
 
 bool postgres_connect(const struct postgres_options *options, PGconn **ret_conn, struct error *err) {
@@ -191,10 +241,7 @@ bool postgres_connect(const struct postgres_options *options, PGconn **ret_conn,
             err, ERROR_CONFIGURATION,
             "the database URL is not understood: it is a URI (postgresql://user@host/name?sslmode=require) or "
             "keywords (host=... dbname=...), and a misspelt parameter counts too");
-    bool connected = connect_with(options, given, ret_conn, err);
-    for (PQconninfoOption *option = given; option->keyword; option++)
-        if (option->val)
-            memory_wipe(option->val, strlen(option->val));
-    PQconninfoFree(given);
+    bool connected = check_socket(given, err) && connect_with(options, given, ret_conn, err);
+    free_given(given);
     return connected;
 }
