@@ -27,7 +27,7 @@ struct credentials {
     struct secret access_token, id_token; // given by hand
     struct caller *caller;
     struct bearer_source source; // of the file; `self` NULL: the metadata server
-    char *project;               // of the file; may be NULL
+    char *project, *email;       // of the file; may be NULL
     struct metadata *metadata;
     pthread_mutex_t fetching; // one fetch at a time; taken before `mutex`
     pthread_mutex_t mutex;    // guards what follows; never held while anybody is asked
@@ -58,9 +58,21 @@ static bool open_plain(struct caller *caller, const struct json *file, struct be
         "its type is none of service_account, external_account, authorized_user and impersonated_service_account");
 }
 
+// "https://.../serviceAccounts/EMAIL:generateAccessToken"; NULL when it is not so.
+static char *account_of(const char *url) {
+    static const char before[] = "/serviceAccounts/", after[] = ":generateAccessToken";
+    const char *start = strstr(url, before), *end = strstr(url, after);
+    if (!start || !end || end <= start + strlen(before))
+        return NULL;
+    struct text email cleanup_text = TEXT(1024);
+    start += strlen(before);
+    text_append_view(&email, (struct view){start, (size_t)(end - start)});
+    return memory_string(text_string(&email));
+}
+
 // A file of type impersonated_service_account holds another one inside; a federated one may name an account too.
 static bool open_source(struct credentials *credentials, const struct json *file, struct error *err) {
-    struct view type = {0}, project;
+    struct view type = {0}, project, email;
     struct bearer_source plain;
     (void)json_string(json_get(file, "type"), &type);
     if (json_string(json_get(file, "project_id"), &project))
@@ -71,6 +83,10 @@ static bool open_source(struct credentials *credentials, const struct json *file
         return false;
     if (!open_plain(credentials->caller, wrapped ? json_get(file, "source_credentials") : file, &plain, err))
         return false;
+    if (url)
+        credentials->email = account_of(url);
+    else if (json_string(json_get(file, "client_email"), &email))
+        credentials->email = memory_string(email.data);
     if (url)
         return impersonation_open(credentials->caller, url, plain, &credentials->source, err);
     credentials->source = plain;
@@ -128,6 +144,7 @@ void credentials_free(struct credentials *credentials) {
     metadata_free(credentials->metadata);
     caller_free(credentials->caller);
     free(credentials->project);
+    free(credentials->email);
     secret_done(&credentials->access_token);
     secret_done(&credentials->id_token);
     (void)pthread_mutex_destroy(&credentials->mutex);
@@ -240,6 +257,22 @@ bool credentials_project(struct credentials *credentials, struct arena *arena, c
         return error_set(err, ERROR_CREDENTIALS_MISSING, "the credentials do not say which project is meant");
     pthread_mutex_lock(&credentials->fetching); // the metadata room is not thread-safe
     bool done = metadata_project(credentials->metadata, arena, ret_project, err);
+    pthread_mutex_unlock(&credentials->fetching);
+    return done;
+}
+
+bool credentials_email(struct credentials *credentials, struct arena *arena, const char **ret_email,
+                       struct error *err) {
+    bool given = credentials->access_token.value != NULL;
+    if (!given && credentials->email) {
+        *ret_email = arena_string(arena, credentials->email);
+        return true;
+    }
+    if (given || credentials->source.self)
+        return error_set(err, ERROR_CREDENTIALS_MISSING,
+                         "the credentials do not say which service account they are of");
+    pthread_mutex_lock(&credentials->fetching); // the metadata room is not thread-safe
+    bool done = metadata_email(credentials->metadata, arena, ret_email, err);
     pthread_mutex_unlock(&credentials->fetching);
     return done;
 }

@@ -35,5 +35,8 @@ bool credentials_id_token(struct credentials *credentials, const char *audience,
 // The project: the credentials file's, else the metadata server's. Errors: the same.
 bool credentials_project(struct credentials *credentials, struct arena *arena, const char **ret_project,
                          struct error *err);
+// The service account's e-mail address, from where the tokens come from. Errors: the same; a person's login, plain federation and a token
+// that was given by hand do not say it: ERROR_CREDENTIALS_MISSING.
+bool credentials_email(struct credentials *credentials, struct arena *arena, const char **ret_email, struct error *err);
 // The connections that tokens are asked for on, for other Google calls that need no room of their own. Borrowed.
 struct caller *credentials_caller(struct credentials *credentials);

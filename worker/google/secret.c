@@ -57,6 +57,11 @@ static bool append_url(const char *reference, const char *endpoint, struct text 
     return client_check_url(text_string(url), true, err) || error_wrap(err, "Secret Manager's endpoint");
 }
 
+bool secret_check(const char *reference, const char *endpoint, struct error *err) {
+    cleanup_text struct text url = TEXT(2048);
+    return append_url(reference, endpoint, &url, err);
+}
+
 // ---- payload -----------------------------------------------------------------------------------------------------------
 
 // An int64 as a string, as protobuf writes it in JSON; a number is taken too.

@@ -9,6 +9,8 @@
 
 // Does a setting's value name a secret instead of being one?
 bool secret_is_reference(const char *value);
+// Is the reference well-formed, and the endpoint one that is allowed? Asks nobody. Errors: ERROR_CONFIGURATION.
+bool secret_check(const char *reference, const char *endpoint, struct error *err);
 // The secret that `reference` ("secret:projects/P/secrets/S/versions/V", V a number, an alias or `latest`; regional ones with
 // locations/L after the project) names, as text: white space at its end, which many tools leave, is taken off. `endpoint`:
 // https, or http on loopback; NULL = SECRET_URL, or the region's. Errors: ERROR_CONFIGURATION when the name is malformed,

@@ -291,6 +291,9 @@ static void a_key_file_signs_for_access_tokens_and_id_tokens(void **state) {
     const char *project = NULL;
     assert_true(credentials_project(world->credentials, world->arena, &project, &world->err));
     assert_string_equal(project, "key-project");
+    const char *email = NULL;
+    assert_true(credentials_email(world->credentials, world->arena, &email, &world->err));
+    assert_string_equal(email, "publisher@p.iam.gserviceaccount.com");
 }
 
 static void a_refused_grant_says_what_google_said(void **state) {
@@ -418,6 +421,9 @@ static void federation_reads_a_file_and_impersonates_for_access_and_id_tokens(vo
     stub_answer(world->stub, 200, "", "{\"token\":\"" JWT "\"}");
     assert_true(access_token(world));
     assert_string_equal(world->token.value, "as-worker");
+    const char *email = NULL;
+    assert_true(credentials_email(world->credentials, world->arena, &email, &world->err));
+    assert_string_equal(email, "w@p.iam.gserviceaccount.com");
     assert_non_null(strstr(body_of(world, 0), "&subject_token=k8s.jwt.y"));
     assert_non_null(strstr(body_of(world, 0), "cloud-platform"));
     assert_non_null(strstr(stub_seen(world->stub, 1)->line, "w@p.iam.gserviceaccount.com:generateAccessToken"));
