@@ -24,6 +24,7 @@ static void topic_free(struct topic *topic) {
 
 void cloud_done(struct cloud *cloud) {
     relay_done(cloud);
+    secrets_done(cloud);
     for (struct subscription *next; cloud->subscriptions; cloud->subscriptions = next) {
         next = cloud->subscriptions->next;
         subscription_free(cloud->subscriptions);
@@ -72,7 +73,7 @@ void cloud_remove_topic(struct cloud *cloud, struct topic *topic) {
 
 static void dispatch(void *context, struct exchange *exchange) {
     static bool (*const rooms[])(struct cloud * cloud, struct exchange * exchange) = {
-        certificates_handle, pubsub_handle, metadata_handle, control_handle, relay_handle};
+        certificates_handle, secrets_handle, pubsub_handle, metadata_handle, control_handle, relay_handle};
     struct cloud *cloud = context;
     if (strcmp(exchange->path, "/") == 0 && strcmp(exchange->method, "GET") == 0) {
         exchange_answer(exchange, 200, "text/plain", VIEW("Ok\n"));

@@ -20,6 +20,8 @@ struct cloud {
     struct subscription *subscriptions;
     struct fault *faults;
     struct relayed *relayed;
+    struct version *versions; // of secrets
+    unsigned secret_accesses;
     uint64_t message_ids;
     unsigned key_fetches, max_age_s, age_s;
 };
@@ -36,8 +38,11 @@ void cloud_remove_topic(struct cloud *cloud, struct topic *topic);
 
 // The rooms. Each answers the paths it knows, returning true, and leaves the others alone, returning false.
 bool certificates_handle(struct cloud *cloud, struct exchange *exchange); // /oauth2/v3/certs
+bool secrets_handle(struct cloud *cloud, struct exchange *exchange);      // /v1/...:access
 bool pubsub_handle(struct cloud *cloud, struct exchange *exchange);       // /v1/
 bool metadata_handle(struct cloud *cloud, struct exchange *exchange);     // /computeMetadata/
 bool control_handle(struct cloud *cloud, struct exchange *exchange);      // /localcloud/
 bool relay_handle(struct cloud *cloud, struct exchange *exchange);        // /relay
+bool secrets_add(struct cloud *cloud, const struct json *body, struct refusal *refusal);
+void secrets_done(struct cloud *cloud);
 void relay_done(struct cloud *cloud);

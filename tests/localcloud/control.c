@@ -8,6 +8,8 @@
 //            {"signing_input": "...", "signature": "..."}; a signature that is not given is made with the key.
 //   POST   /localcloud/faults               {"path": "/oauth2/", "status": 500, "delay_ms": 0, "times": 0, "body": "..."}
 //   DELETE /localcloud/faults
+//   POST   /localcloud/secrets              a new version of a secret: {"secret": "projects/P/secrets/S", "value": "..."}
+//   GET    /localcloud/secrets              how often secrets were handed out
 //   GET    /localcloud/deliveries?subscription=NAME[&message=ID]    pushes ended and in flight
 #include "base/arena.h"
 #include "cloud.h"
@@ -99,6 +101,22 @@ static bool deliveries_get(struct cloud *cloud, struct exchange *exchange, struc
     return true;
 }
 
+static bool secrets_get(struct cloud *cloud, struct exchange *exchange, struct text *answer, struct refusal *refusal) {
+    struct json_writer writer = JSON_WRITER(answer);
+    (void)exchange;
+    (void)refusal;
+    json_begin_object(&writer, NULL);
+    json_put_integer(&writer, "accesses", cloud->secret_accesses);
+    json_end_object(&writer);
+    return true;
+}
+
+static bool secrets_post(struct cloud *cloud, struct exchange *exchange, struct text *answer, struct refusal *refusal) {
+    const struct json *body;
+    return exchange_json(exchange, &body, refusal) && secrets_add(cloud, body, refusal) &&
+           secrets_get(cloud, exchange, answer, refusal);
+}
+
 static const struct {
     const char *method, *path;
     bool (*handle)(struct cloud *cloud, struct exchange *exchange, struct text *answer, struct refusal *refusal);
@@ -109,6 +127,8 @@ static const struct {
     {"POST", "/localcloud/token", token_forge},
     {"POST", "/localcloud/faults", faults_post},
     {"DELETE", "/localcloud/faults", faults_delete},
+    {"GET", "/localcloud/secrets", secrets_get},
+    {"POST", "/localcloud/secrets", secrets_post},
     {"GET", "/localcloud/deliveries", deliveries_get},
 };
 

@@ -16,6 +16,7 @@ static const struct {
     [RESOURCE_EXHAUSTED] = {429, "RESOURCE_EXHAUSTED"},
     [UNIMPLEMENTED] = {501, "UNIMPLEMENTED"},
     [UNAVAILABLE] = {503, "UNAVAILABLE"},
+    [UNAUTHENTICATED] = {401, "UNAUTHENTICATED"},
 };
 
 bool refuse(struct refusal *refusal, enum refusal_status status, const char *format, ...) {

@@ -12,6 +12,7 @@ enum refusal_status {
     RESOURCE_EXHAUSTED,
     UNIMPLEMENTED,
     UNAVAILABLE,
+    UNAUTHENTICATED,
 };
 
 struct refusal {

@@ -52,6 +52,20 @@ sub token {
     return $self->request(POST => '/localcloud/token', \%wish)->{token};
 }
 
+# ---- secrets -------------------------------------------------------------------------------------------------
+
+# A new version of projects/PROJECT/secrets/NAME; returns the reference to its latest one.
+sub set_secret {
+    my ($self, $name, $value) = @_;
+    my $secret = 'projects/' . $self->project . "/secrets/$name";
+    $self->request(POST => '/localcloud/secrets', {secret => $secret, value => $value});
+    return "secret:$secret/versions/latest";
+}
+sub secret_accesses { return $_[0]->request(GET => '/localcloud/secrets')->{accesses} }
+
+# What a worker is told, so that metadata server and Secret Manager are this one.
+sub google { my ($self) = @_; return (GCE_METADATA_HOST => $self->{url} =~ s{^http://}{}r, CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER => $self->{url}) }
+
 # ---- faults and deliveries -----------------------------------------------------------------------------------
 
 # fault('/oauth2/v3/certs', status => 500, times => 2, delay_ms => 100)
