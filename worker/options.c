@@ -122,11 +122,12 @@ static const char *wanted(enum option_kind kind) {
     case KIND_DURATION:
     case KIND_OPTIONAL:
         return "a time (200ms, 5s, 10min) within ";
+    case KIND_SWITCH:
+        return "true or false";
     case KIND_CHOICE:
     case KIND_TEXT:
     case KIND_SECRET:
     case KIND_MANY:
-    case KIND_SWITCH:
         break;
     }
     return "one of ";
@@ -158,8 +159,9 @@ static bool set_value(const struct option *row, const char *origin, const char *
         fine = is_choice(value, row->argument);
         *(const char **)member(options, row) = value;
         break;
-    case KIND_SWITCH:
-        *(bool *)member(options, row) = true;
+    case KIND_SWITCH: // "" is the flag alone
+        fine = *value == '\0' || is_choice(value, "true|false");
+        *(bool *)member(options, row) = strcmp(value, "false") != 0;
         break;
     }
     if (fine)
@@ -167,7 +169,7 @@ static bool set_value(const struct option *row, const char *origin, const char *
     char shown[65];
     text_copy(shown, sizeof(shown), view_of(value));
     return error_set(err, code, "%s is '%s', but must be %s%s", origin, shown, wanted(row->kind),
-                     row->kind == KIND_LIST ? "" : row->argument);
+                     row->argument && row->kind != KIND_LIST ? row->argument : "");
 }
 
 static bool set_defaults(unsigned command, struct arena *arena, struct options *options, struct error *err) {

@@ -27,6 +27,14 @@ static void refuse(const struct error *err, struct server_answer *ret_answer) {
     server_answer_error(&told, ret_answer);
 }
 
+void admission_note_first(struct service *service, const struct server_exchange *exchange) {
+    if (atomic_exchange(&service->token_seen, true))
+        return;
+    struct log_context log = admission_trace(service, exchange);
+    const struct log_field fields[] = {LOG_STRING("revision", getenv("K_REVISION"))};
+    log_fields(LOG_INFO, &log, fields, 1, "a push token was verified with its signature intact");
+}
+
 bool admission_verify(struct service *service, const struct token_policy *policy, struct server_exchange *exchange,
                       struct server_answer *ret_answer) {
     struct error err = {0};

@@ -11,23 +11,18 @@ static bool name_topic(const struct outbox *outbox, const struct options *option
     return !name || cloud_name(&outbox->cloud, options, "topics", name, arena, ret_topic, err);
 }
 
-bool outbox_open(const struct options *options, struct arena *arena, struct outbox *ret_outbox, struct error *err) {
-    struct outbox outbox = {0};
-    if (options->dead_letter_topic || options->result_topic) {
-        if (!cloud_open(options, &outbox.cloud, err))
-            return false;
-        if (!name_topic(&outbox, options, options->dead_letter_topic, arena, &outbox.dead_letters, err) ||
-            !name_topic(&outbox, options, options->result_topic, arena, &outbox.results, err)) {
-            outbox_close(&outbox);
-            return false;
-        }
-    }
-    *ret_outbox = outbox;
-    return true;
+bool outbox_is_wanted(const struct options *options) {
+    return options->dead_letter_topic || options->result_topic;
 }
 
-void outbox_close(struct outbox *outbox) {
-    cloud_close(&outbox->cloud);
+bool outbox_open(const struct options *options, const struct cloud *cloud, struct arena *arena,
+                 struct outbox *ret_outbox, struct error *err) {
+    struct outbox outbox = {.cloud = *cloud};
+    if (!name_topic(&outbox, options, options->dead_letter_topic, arena, &outbox.dead_letters, err) ||
+        !name_topic(&outbox, options, options->result_topic, arena, &outbox.results, err))
+        return false;
+    *ret_outbox = outbox;
+    return true;
 }
 
 struct attributes {

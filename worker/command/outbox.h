@@ -6,13 +6,14 @@
 #include "push/envelope.h"
 
 struct outbox {
-    struct cloud cloud;
+    struct cloud cloud;                 // borrowed
     const char *dead_letters, *results; // full names of the topics; NULL = not configured
 };
+bool outbox_is_wanted(const struct options *options); // if not, `cloud` may be empty
 // Asks nobody yet, unless a topic's name needs a project that only the credentials know. The strings live in the arena.
 // Errors: ERROR_CONFIGURATION.
-bool outbox_open(const struct options *options, struct arena *arena, struct outbox *ret_outbox, struct error *err);
-void outbox_close(struct outbox *outbox);
+bool outbox_open(const struct options *options, const struct cloud *cloud, struct arena *arena,
+                 struct outbox *ret_outbox, struct error *err);
 
 // Publishes the message again, data and attributes kept, to the dead-letter topic, with what went wrong as attributes `pawl_...` (each cut
 // to the 1,024 bytes that Pub/Sub allows). Only when this is done may the delivery be acknowledged.

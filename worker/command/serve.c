@@ -41,7 +41,10 @@ struct delivery { // one push on its way
 
 static bool admit_push(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     struct service *service = context;
-    return admission_verify(service, &service->callers, exchange, ret_answer);
+    if (!admission_verify(service, &service->callers, exchange, ret_answer))
+        return false;
+    admission_note_first(service, exchange);
+    return true;
 }
 
 // ---- envelope, request, source -----------------------------------------------------------------------------------------

@@ -59,6 +59,22 @@ static bool open_proof(const struct options *options, struct service *service, s
            error_wrap(err, "PAWL_PROOF_JWKS_URL");
 }
 
+// What needs Google's credentials, and the credentials only where something does.
+static bool open_google(struct service *service, struct arena *arena, struct error *err) {
+    const struct options *options = service->options;
+    bool needed = outbox_is_wanted(options) || login_needs_credentials(options->database_url, options->database_iam);
+    if (needed && !cloud_open(options, &service->cloud, err))
+        return false;
+    struct login_settings who = {
+        .url = options->database_url,
+        .iam = options->database_iam,
+        .secret_endpoint = options->secret_endpoint,
+        .credentials = service->cloud.credentials,
+    };
+    return outbox_open(options, &service->cloud, arena, &service->outbox, err) &&
+           (login_new(&who, &service->login, err) || error_wrap(err, "DATABASE_URL"));
+}
+
 bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err) {
     struct service service = {
         .options = options,
@@ -77,12 +93,14 @@ bool service_open(const struct options *options, struct arena *arena, struct ser
                          "2026-02-26T19:13:55Z");
     if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
         return error_wrap(err, "PAWL_JWKS_URL");
-    if (!open_proof(options, &service, err) || !outbox_open(options, arena, &service.outbox, err)) {
+    if (!open_proof(options, &service, err) || !open_google(&service, arena, err)) {
+        login_free(service.login);
+        cloud_close(&service.cloud);
         keys_free(service.keys);
         keys_free(service.proof_keys);
         return false;
     }
-    service.database = run_database_new(options->database_url);
+    service.database = login_database(service.login);
     service.control = run_control_new();
     service.gate = gate_new(WAITING_PUSHES_MAX);
     (void)error_set(&service.ready_error, ERROR_DATABASE_UNAVAILABLE, "nobody has looked yet");
@@ -97,10 +115,11 @@ void service_close(struct service *service) {
     server_free(service->server);
     gate_free(service->gate);
     run_database_free(service->database);
+    login_free(service->login);
     run_control_free(service->control);
     keys_free(service->keys);
     keys_free(service->proof_keys);
-    outbox_close(&service->outbox);
+    cloud_close(&service->cloud);
     (void)pthread_mutex_destroy(&service->ready_mutex);
 }
 

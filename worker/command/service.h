@@ -5,6 +5,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "command/gate.h"
+#include "command/login.h"
 #include "command/metrics.h"
 #include "command/outbox.h"
 #include "migrate/run.h"
@@ -23,12 +24,15 @@ struct service {
     struct keys *keys;
     struct proof_policy proof; // who may publish
     struct keys *proof_keys;   // GitHub's; NULL: no proof is demanded
+    struct cloud cloud;        // empty when nothing needs it
+    struct login *login;
     struct run_database *database;
     struct run_control *control;
     struct gate *gate;
     struct outbox outbox;
     struct metrics metrics;
-    atomic_uint waiters; // of those who ask for a run
+    atomic_bool token_seen; // a push token has been verified, and the log says so
+    atomic_uint waiters;    // of those who ask for a run
     struct server *server;
     pthread_t threads[3]; // of service_warm
     size_t thread_count;

@@ -31,6 +31,32 @@ bool shell_begin(const struct options *options, struct arena *arena, struct migr
     return true;
 }
 
+bool shell_open(const struct options *options, struct shell_database *ret_database, struct error *err) {
+    struct shell_database database = {0};
+    if (login_needs_credentials(options->database_url, options->database_iam) &&
+        !cloud_open(options, &database.cloud, err))
+        return false;
+    struct login_settings who = {
+        .url = options->database_url,
+        .iam = options->database_iam,
+        .secret_endpoint = options->secret_endpoint,
+        .credentials = database.cloud.credentials,
+    };
+    if (!login_new(&who, &database.login, err)) {
+        cloud_close(&database.cloud);
+        return error_wrap(err, "DATABASE_URL");
+    }
+    database.database = login_database(database.login);
+    *ret_database = database;
+    return true;
+}
+
+void shell_close(struct shell_database *database) {
+    run_database_free(database->database);
+    login_free(database->login);
+    cloud_close(&database->cloud);
+}
+
 // On a terminal one line that lives; elsewhere the first time, and then ever more rarely.
 static void show_waiting(struct shell *shell, const struct run_event *event) {
     if (!event->holder)
@@ -129,22 +155,22 @@ static void cancel_run(void *control) {
 static bool execute(const struct options *options, const struct run_request *request, struct arena *arena,
                     struct run_report *ret_report, struct error *err) {
     struct migration_set set;
-    if (!shell_begin(options, arena, &set, err))
+    struct shell_database database;
+    if (!shell_begin(options, arena, &set, err) || !shell_open(options, &database, err))
         return false;
     shutdown_block();
     struct run_control *control = run_control_new();
-    struct run_database *database = run_database_new(options->database_url);
     struct shutdown *shutdown = NULL;
     struct shutdown_steps steps = {.context = control, .stop = stop_run, .cancel = cancel_run};
     bool done = shutdown_watch(&steps, &shutdown, err);
     if (done) {
         struct shell shell = {.terminal = terminal_open(stderr, options->color), .arena = arena};
         struct run_observer observer = {.event = show_event, .context = &shell};
-        done = run_execute(database, &set, request, &observer, control, arena, ret_report, err);
+        done = run_execute(database.database, &set, request, &observer, control, arena, ret_report, err);
         terminal_clear(&shell.terminal);
         (void)shutdown_end(shutdown);
     }
-    run_database_free(database);
+    shell_close(&database);
     run_control_free(control);
     return done;
 }

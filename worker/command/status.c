@@ -64,13 +64,13 @@ static void print_table(const struct options *options, const struct status_item 
 int command_status(const struct options *options, struct arena *arena) {
     struct error err = {0};
     struct migration_set set;
-    if (!shell_begin(options, arena, &set, &err))
+    struct shell_database database;
+    if (!shell_begin(options, arena, &set, &err) || !shell_open(options, &database, &err))
         return report_failure(options, &err);
-    struct run_database *database = run_database_new(options->database_url);
     struct status_item *items = NULL;
     size_t count = 0;
-    bool done = run_status(database, &set, NULL, arena, &items, &count, &err);
-    run_database_free(database);
+    bool done = run_status(database.database, &set, NULL, arena, &items, &count, &err);
+    shell_close(&database);
     if (!done)
         return report_failure(options, &err);
     if (options->json)

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-static const char *const variables[] = {"DATABASE_URL",  "PAWL_MIGRATIONS", "PAWL_TARGET",
-                                        "PAWL_AUDIENCE", "PAWL_CALLERS",    "PAWL_CLOCK_SKEW",
-                                        "PORT",          "PAWL_LOCK_WAIT",  "PAWL_LOG_FORMAT"};
+static const char *const variables[] = {"DATABASE_URL",   "PAWL_MIGRATIONS", "PAWL_TARGET",     "PAWL_DATABASE_IAM",
+                                        "PAWL_AUDIENCE",  "PAWL_CALLERS",    "PAWL_CLOCK_SKEW", "PORT",
+                                        "PAWL_LOCK_WAIT", "PAWL_LOG_FORMAT"};
 
 static int fresh(void **state) {
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
@@ -143,6 +143,24 @@ static void what_is_wrong_is_named(void **state) {
     refuses(state, COMMAND_SERVE, "", ERROR_CONFIGURATION, "PAWL_CLOCK_SKEW");
 }
 
+static void a_switch_is_its_flag_or_a_variable_that_says_true(void **state) {
+    struct options options;
+    struct error err = {0};
+    assert_true(read_words(state, COMMAND_SERVE, "--database-iam", &options, &err));
+    assert_true(options.database_iam);
+    assert_int_equal(setenv("PAWL_DATABASE_IAM", "false", 1), 0);
+    assert_true(read_words(state, COMMAND_SERVE, "", &options, &err));
+    assert_false(options.database_iam);
+    assert_int_equal(setenv("PAWL_DATABASE_IAM", "true", 1), 0);
+    assert_true(read_words(state, COMMAND_SERVE, "", &options, &err));
+    assert_true(options.database_iam);
+    static const char *const wrong[] = {"1", "yes", "TRUE", "true|false", "tru"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(setenv("PAWL_DATABASE_IAM", wrong[i], 1), 0);
+        refuses(state, COMMAND_SERVE, "", ERROR_CONFIGURATION, "must be true or false");
+    }
+}
+
 static void the_database_has_no_flag_and_is_never_shown(void **state) {
     struct options options;
     struct error err = {0};
@@ -181,6 +199,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_flag_of_many_adds_each_time, fresh, done),
         cmocka_unit_test_setup_teardown(an_optional_duration_has_its_default_only_when_the_flag_is_there, fresh, done),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_named, fresh, done),
+        cmocka_unit_test_setup_teardown(a_switch_is_its_flag_or_a_variable_that_says_true, fresh, done),
         cmocka_unit_test_setup_teardown(the_database_has_no_flag_and_is_never_shown, fresh, done),
         cmocka_unit_test_setup_teardown(help_and_table_hold_every_row, fresh, done),
     };
