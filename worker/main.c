@@ -28,6 +28,10 @@ static const struct command {
      0},
     {"status", COMMAND_STATUS, command_status, "", "show what is applied and what is pending",
      "Lists every migration of the ledger and of the folder with its state.", 0, 0},
+    {"adopt", COMMAND_ADOPT, command_adopt, "", "begin with a database that has its schema already",
+     "Records every versioned file up to --baseline as applied, as it is now, and runs nothing. What the ledger has\n"
+     "already must agree. Repeatable files are left to the next `migrate`, which applies them.",
+     0, 0},
     {"lint", COMMAND_LINT, command_lint, " [FILE...]", "find what can hurt a database that is in use",
      "Reads the files, or the whole folder, without a database, and names each hazard with the safe way.\n"
      "`-- pawl: allow HAZARD reason` before a statement says that it is meant. Exit code 1 from --level on.",

@@ -31,6 +31,8 @@ struct option {
 #define PUBLISH COMMAND_PUBLISH
 #define REPLAY COMMAND_REPLAY
 #define LINT COMMAND_LINT
+#define ADOPT COMMAND_ADOPT
+#define DATABASE (MIGRATE | PLAN | STATUS | ADOPT)
 static const struct option table[] = {
 #define X(kind, name, flag, variable, fallback, commands, argument, help)                                              \
     {KIND_##kind, flag, variable, fallback, commands, argument, help, offsetof(struct options, name)},
@@ -43,8 +45,8 @@ static const struct {
     unsigned command;
     const char *name;
 } command_names[] = {
-    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},       {STATUS, "status"},
-    {NEW, "new"},     {LINT, "lint"},       {PUBLISH, "publish"}, {REPLAY, "replay"},
+    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},     {STATUS, "status"}, {NEW, "new"},
+    {LINT, "lint"},   {PUBLISH, "publish"}, {REPLAY, "replay"}, {ADOPT, "adopt"},
 };
 
 static const char *name_of(unsigned command) {

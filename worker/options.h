@@ -14,6 +14,7 @@ enum {
     COMMAND_PUBLISH = 1 << 5,
     COMMAND_REPLAY = 1 << 6,
     COMMAND_LINT = 1 << 7,
+    COMMAND_ADOPT = 1 << 9,
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;

@@ -87,6 +87,25 @@ subtest 'what fails says where, and exits 1' => sub {
     $migrations->write('0001_a.sql', 'CREATE TABLE a ();');
 };
 
+subtest 'a schema that was there before is adopted, and a late version is applied where that is said' => sub {
+    my $old = Pawl::Postgres->new;
+    my $files = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', '0003_c.sql' => 'CREATE TABLE c ();');
+    my @there = (database => $old, migrations => $files);
+    is(pawl(['adopt'], @there)->{exit}, 2, 'without a baseline: exit 2');
+    is(pawl(['adopt', '--baseline', '2'], @there)->{json}, undef, 'a version that is no file');
+    my $result = pawl(['adopt', '--baseline', '1', '--reason', 'it was there'], @there);
+    is($result->{exit}, 0, 'adopt: exit 0');
+    like($result->{out}, qr/\Aadopted 0001_a\.sql\nadopted 1 migration, none was run; the database is at version 1\n/, 'says what it recorded');
+    ok(!$old->has_table('a'), 'and ran nothing');
+    is(pawl(['adopt', '--baseline=1', '--json'], @there)->{json}{adopted}, 0, 'again: nothing to record, as JSON');
+    is(pawl(['migrate'], @there)->{exit}, 0, 'the rest is applied');
+    $files->write('0002_b.sql', 'CREATE TABLE b ();');
+    like(pawl(['migrate'], @there)->{err}, qr/MIGRATION_OUT_OF_ORDER.*--out-of-order/s, 'a late version is refused, naming the way');
+    like(pawl(['plan', '--out-of-order'], @there)->{out}, qr/pending 0002_b\.sql/, 'plan --out-of-order shows it');
+    is(pawl(['migrate', '--out-of-order'], @there)->{exit}, 0, 'migrate --out-of-order applies it');
+    ok($old->has_table('b'), 'it is there');
+};
+
 subtest 'a database that is not there: exit 3, and no password in what is said' => sub {
     my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => 'postgresql://u:hunter2secret@127.0.0.1:1/x'});
     is($result->{exit}, 3, 'exit 3: try again later');

@@ -7,6 +7,7 @@ int command_serve(const struct options *options, struct arena *arena);
 int command_migrate(const struct options *options, struct arena *arena);
 int command_plan(const struct options *options, struct arena *arena);
 int command_status(const struct options *options, struct arena *arena);
+int command_adopt(const struct options *options, struct arena *arena);
 int command_lint(const struct options *options, struct arena *arena);
 int command_new(const struct options *options, struct arena *arena);
 int command_publish(const struct options *options, struct arena *arena);

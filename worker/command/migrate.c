@@ -7,6 +7,7 @@ int command_migrate(const struct options *options, struct arena *arena) {
         .lock_wait_ms = options->lock_wait,
         .lock_timeout_ms = options->lock_timeout,
         .to = options->to,
+        .out_of_order = options->out_of_order,
         .reason = options->reason,
         .release = options->release,
     };

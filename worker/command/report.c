@@ -31,6 +31,10 @@ static void put_item(struct json_writer *writer, const struct run_item *item) {
     json_end_object(writer);
 }
 
+const char *report_counted(const char *state) {
+    return strcmp(state, "planned") == 0 ? "pending" : strcmp(state, "adopted") == 0 ? state : "applied";
+}
+
 void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
                  struct text *out) {
     struct json_writer writer = JSON_WRITER(out);
@@ -38,7 +42,7 @@ void report_json(const struct run_request *request, const struct run_report *rep
     json_put_string(&writer, "status", report->state);
     put_request(&writer, request);
     put_optional(&writer, "served_by", served_by);
-    json_put_integer(&writer, strcmp(report->state, "planned") == 0 ? "pending" : "applied", (int64_t)report->count);
+    json_put_integer(&writer, report_counted(report->state), (int64_t)report->count);
     json_put_string(&writer, "version", report->version);
     put_optional(&writer, "digest", report->digest);
     json_begin_array(&writer, "migrations");
@@ -171,6 +175,8 @@ void report_summary(const struct run_report *report, struct text *out) {
         text_printf(out, "applied %zu migration%s in %s", report->count, plural, report_time(report->ms).text);
     else if (strcmp(report->state, "planned") == 0 && report->count > 0)
         text_printf(out, "%zu migration%s pending", report->count, plural);
+    else if (strcmp(report->state, "adopted") == 0)
+        text_printf(out, "adopted %zu migration%s, none was run", report->count, plural);
     else if (strcmp(report->state, "superseded") == 0)
         text_append(out, "nothing pending: the database is ahead of these files");
     else

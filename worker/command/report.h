@@ -15,6 +15,8 @@ void report_json(const struct run_request *request, const struct run_report *rep
 // `request` may be NULL. `parked`: the id that the message has in the dead-letter topic; NULL = it was not parked.
 void report_error_json(const struct run_request *request, const struct error *err, const char *parked,
                        struct text *out);
+// What a run that ended with this state counts: "applied", "pending", ...
+const char *report_counted(const char *state);
 // One element of a list of migrations with their states.
 void report_status_item(struct json_writer *writer, const struct status_item *item);
 // The failure for a person: message, place, what PostgreSQL said, what to do.

@@ -6,6 +6,7 @@
 #include "command/report.h"
 #include "command/shutdown.h"
 #include "command/terminal.h"
+#include "migrate/adopt.h"
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -138,8 +139,12 @@ static void print_report(const struct options *options, const struct run_request
         return;
     }
     struct terminal terminal = terminal_open(stdout, options->color);
-    for (size_t i = 0; request->plan_only && i < report->count; i++)
-        preview_text(&report->items[i], &terminal);
+    for (size_t i = 0; i < report->count; i++) { // what was applied was told as it went
+        if (request->plan_only)
+            preview_text(&report->items[i], &terminal);
+        else if (strcmp(report->items[i].state, "applied") != 0)
+            terminal_print(&terminal, TONE_PLAIN, "%s %s", report->items[i].state, report->items[i].file);
+    }
     report_summary(report, &out);
     terminal_print(&terminal, TONE_BOLD, "%s", text_string(&out));
 }
@@ -152,8 +157,8 @@ static void cancel_run(void *control) {
     run_control_cancel(control);
 }
 
-static bool execute(const struct options *options, const struct run_request *request, struct arena *arena,
-                    struct run_report *ret_report, struct error *err) {
+static bool execute(const struct options *options, const struct shell_run *wanted, struct run_request *request,
+                    struct arena *arena, struct run_report *ret_report, struct error *err) {
     struct migration_set set;
     struct shell_database database;
     if (!shell_begin(options, arena, &set, err) || !shell_open(options, &database, err))
@@ -166,7 +171,10 @@ static bool execute(const struct options *options, const struct run_request *req
     if (done) {
         struct shell shell = {.terminal = terminal_open(stderr, options->color), .arena = arena};
         struct run_observer observer = {.event = show_event, .context = &shell};
-        done = run_execute(database.database, &set, request, &observer, control, arena, ret_report, err);
+        done = wanted->baseline
+                   ? adopt_execute(database.database, &set, wanted->baseline, request, &observer, control, arena,
+                                   ret_report, err)
+                   : run_execute(database.database, &set, request, &observer, control, arena, ret_report, err);
         terminal_clear(&shell.terminal);
         (void)shutdown_end(shutdown);
     }
@@ -185,12 +193,14 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
         .worker = version_text,
         .to = wanted->to,
         .plan_only = wanted->plan_only,
+        .out_of_order = wanted->out_of_order,
+        .allow_out_of_order = true, // whoever has the database's password
         .lock_wait_ms = (unsigned)wanted->lock_wait_ms,
         .lock_timeout_ms = (unsigned)wanted->lock_timeout_ms,
     };
     struct run_report report;
     struct error err = {0};
-    if (!execute(options, &request, arena, &report, &err))
+    if (!execute(options, wanted, &request, arena, &report, &err))
         return report_failure(options, &err);
     print_report(options, &request, &report);
     return 0;

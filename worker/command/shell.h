@@ -1,4 +1,4 @@
-// What `migrate` and `plan` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or SIGTERM without leaving
+// What `migrate`, `plan` and `adopt` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or SIGTERM without leaving
 // anything half done.
 #pragma once
 #include "command/cloud.h"
@@ -8,9 +8,10 @@
 #include <stdint.h>
 
 struct shell_run {
-    bool plan_only;
+    bool plan_only, out_of_order;
     uint64_t lock_wait_ms, lock_timeout_ms;
     const char *to, *reason, *release; // NULL = not said
+    const char *baseline;              // adopt up to here, and run nothing; NULL = migrate
 };
 // Returns the exit code.
 int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena);

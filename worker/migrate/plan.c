@@ -136,7 +136,8 @@ bool plan_make(const struct migration_set *set, const struct ledger *ledger, con
         bool beyond =
             options->to && !repeatable && item->migration && version_compare(item->migration->version, options->to) > 0;
         plan.applied += item->row && item->row->state == LEDGER_APPLIED;
-        bool pending = item->migration && (!strcmp(item->state, "pending") || !strcmp(item->state, "partial"));
+        bool pending = item->migration && (!strcmp(item->state, "pending") || !strcmp(item->state, "partial") ||
+                                           (options->out_of_order && !strcmp(item->state, "out_of_order")));
         if (pending && (beyond || (repeatable && (behind || superseded))))
             behind = true;
         else if (pending)

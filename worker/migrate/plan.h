@@ -22,7 +22,8 @@ struct ledger {
 };
 
 struct plan_options {
-    const char *to; // NULL = newest
+    const char *to;    // NULL = newest
+    bool out_of_order; // a version below the newest applied one that was never applied is pending too
 };
 struct plan_item {
     const struct migration *migration;

@@ -161,10 +161,15 @@ static void settle_lost(struct run *run, const struct ledger *ledger) {
     }
 }
 
+static struct plan_options options_of(const struct run_request *request) {
+    return (struct plan_options){.to = request->to, .out_of_order = request->out_of_order};
+}
+
 static bool make_plan(struct run *run, struct plan *ret_plan, struct error *err) {
     struct ledger ledger = {0};
+    struct plan_options options = options_of(run->request);
     if (!ledger_read(run->postgres, run->arena, &ledger, err) ||
-        !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, ret_plan, err))
+        !plan_make(run->set, &ledger, &options, run->arena, ret_plan, err))
         return false;
     if (!run->begun) {
         run->begun = true;
@@ -205,6 +210,19 @@ static bool run_plan(struct run *run, const struct plan *plan, struct error *err
     return true;
 }
 
+static bool run_errand(struct run *run, struct error *err) {
+    const struct run_errand *errand = run->request->errand;
+    struct run_report report = {.state = errand->state};
+    if (run->pooled)
+        return error_set(err, ERROR_DATABASE_POOLER, "this needs a session, and a pooler sits in between");
+    if (!errand->work(errand->context, run->postgres, run->set, run->arena, &report, err))
+        return false;
+    if (!depart(run, &(struct ledger_departure){.state = errand->state, .applied = report.count}, err))
+        return error_wrap(err, "cannot record the run");
+    run->report = report;
+    return true;
+}
+
 static void record_failure(struct run *run, const struct error *error) {
     struct error ignored = {0};
     size_t planned = run->pending.count;
@@ -224,6 +242,8 @@ static bool run_locked(struct run *run, bool *arrived, struct error *err) {
         return false;
     if (!*arrived)
         return error_wrap(err, "cannot record the run");
+    if (run->request->errand)
+        return run_errand(run, err);
     return make_plan(run, &plan, err) && run_plan(run, &plan, err);
 }
 
@@ -258,10 +278,11 @@ static bool run_in_turn(struct run *run, bool arrived, struct error *err) {
 static bool only_plan(struct run *run, struct error *err) {
     struct plan plan = {0};
     struct ledger ledger = {0};
+    struct plan_options options = options_of(run->request);
     bool exists = false;
     if (!ledger_look(run->postgres, &exists, err) ||
         (exists && !ledger_read(run->postgres, run->arena, &ledger, err)) ||
-        !plan_make(run->set, &ledger, &(struct plan_options){.to = run->request->to}, run->arena, &plan, err))
+        !plan_make(run->set, &ledger, &options, run->arena, &plan, err))
         return false;
     report_plan(run, &plan);
     return forecast_make(run->postgres, run->set, &plan, run->arena, run->report.items, err);
@@ -280,8 +301,8 @@ static bool run_connected(struct run *run, struct error *err) {
     bool known = false;
     struct ledger_arrival arrival = {0};
     // Without a digest the arrival finds nothing complete: a version that is not among the files is for the plan to judge.
-    const char *digest = knows_version(run->set, run->request->to) ? run->set->digest : NULL;
-    if (!arrive(run, run->begun ? NULL : digest, &known, &arrival, err))
+    bool simple = !run->begun && !run->request->errand && knows_version(run->set, run->request->to);
+    if (!arrive(run, simple ? run->set->digest : NULL, &known, &arrival, err))
         return false;
     if (known && arrival.complete) {
         report_complete(run, &arrival);
@@ -327,6 +348,11 @@ static bool run_once(struct run_database *database, struct run *run, bool *ret_l
     return done;
 }
 
+static bool permitted(const struct run_request *request, struct error *err) {
+    return !request->out_of_order || request->allow_out_of_order ||
+           error_set(err, ERROR_NOT_PERMITTED, "this target does not permit out_of_order (PAWL_OUT_OF_ORDER)");
+}
+
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,
                  struct run_report *ret_report, struct error *err) {
@@ -337,6 +363,8 @@ bool run_execute(struct run_database *database, const struct migration_set *set,
                       .arena = arena,
                       .started = clock_ms(),
                       .lock_timeout_ms = request->lock_timeout_ms ? request->lock_timeout_ms : LOCK_TIMEOUT_MS};
+    if (!permitted(request, err))
+        return false;
     for (unsigned n = 0;; n++) {
         bool lost = false;
         if (run_once(database, &run, &lost, err))

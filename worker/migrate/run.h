@@ -37,6 +37,7 @@ void run_database_free(struct run_database *database);
 bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err);
 void run_database_tidy(struct run_database *database);
 
+struct run_errand;
 struct run_request {                                   // strings are borrowed
     const char *id;                                    // run id: the Pub/Sub message id or a random one
     const char *target, *release, *reason, *publisher; // NULL = unknown
@@ -46,9 +47,12 @@ struct run_request {                                   // strings are borrowed
     const char *to;                                    // NULL = newest
     int64_t delivery_attempt;                          // 0 = unknown
     bool plan_only;                                    // touch nothing, take no lock, report
+    bool out_of_order;                                 // apply versions below the newest applied one too ...
+    bool allow_out_of_order;                           // ... which the target must permit
     unsigned lock_wait_ms;                             // how long to poll for the lock; 0 = one try
     unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
     bool session_pooler;                               // whatever sits in between pools sessions: locks hold through it
+    const struct run_errand *errand;                   // NULL: migrate
 };
 struct forecast;
 struct run_item {
@@ -67,6 +71,15 @@ struct run_report {         // lives in the arena given
     const char *version;   // newest applied version after; NULL = none
     const char *digest;    // of the files
     uint64_t ms, round_trips;
+};
+// What is done to the ledger by hand, in place of migrating: under the lock, with its row in pawl.runs. It works on its own and needs a
+// session: behind a pooler that hands out transactions it is refused.
+struct run_errand {
+    const char *state; // that the run ends with: "adopted", "repaired"
+    // Fills items and count. One command that proves the lock is all or nothing. The failure is recorded by the run.
+    bool (*work)(void *context, struct postgres *postgres, const struct migration_set *set, struct arena *arena,
+                 struct run_report *report, struct error *err);
+    void *context;
 };
 enum run_event_kind {
     RUN_WAITING,  // another run holds the lock: `holder`, for `ms` so far
@@ -90,7 +103,7 @@ struct run_observer { // called on the thread of run_execute
 };
 // Brings the database to the newest file (or `to`). `observer` and `control` may be NULL. Whatever happens, nothing is left locked or
 // half recorded. A failure is recorded in the ledger too, as far as the database can be reached.
-// Errors: VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN,
+// Errors: NOT_PERMITTED, VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN,
 // MIGRATION_* (file, line, statement and SQLSTATE set where there are such).
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,

@@ -16,6 +16,7 @@ struct world {
     struct ledger ledger;
     struct plan plan;
     struct error err;
+    bool out_of_order;
 };
 
 static size_t words(struct arena *arena, const char *text, char ***ret_words) {
@@ -66,7 +67,8 @@ static bool plan(struct world *world, const char *files, const char *applied, co
                                                     .state = partial ? LEDGER_PARTIAL : LEDGER_APPLIED};
     }
     world->err = (struct error){0};
-    return plan_make(&world->set, &world->ledger, &(struct plan_options){.to = to}, arena, &world->plan, &world->err);
+    struct plan_options options = {.to = to, .out_of_order = world->out_of_order};
+    return plan_make(&world->set, &world->ledger, &options, arena, &world->plan, &world->err);
 }
 
 static const char *pending(struct world *world) {
@@ -112,6 +114,21 @@ static void nothing_is_pending_when_all_is_applied(void **state) {
     assert_int_equal(world->plan.count, 0);
     assert_true(world->plan.complete);
     assert_false(world->plan.superseded);
+}
+
+static void a_late_version_is_pending_only_where_that_is_said(void **state) {
+    struct world *world = *state;
+    assert_false(plan(world, "1 2 3 4", "1 3", NULL));
+    world->out_of_order = true;
+    assert_true(plan(world, "1 2 3 4", "1 3", NULL));
+    assert_string_equal(pending(world), "2 4");
+    assert_true(plan(world, "1 2 3 4", "1 3", "3"));
+    assert_string_equal(pending(world), "2");
+    assert_true(plan(world, "1 2", "1 3", NULL)); // an older image whose files the ledger is ahead of
+    assert_string_equal(pending(world), "2");
+    assert_false(world->plan.complete);
+    assert_false(plan(world, "2 3", "1 3", NULL)); // it excuses nothing else
+    assert_int_equal(world->err.code, ERROR_MIGRATION_MISSING);
 }
 
 static void versions_are_compared_as_numbers(void **state) {
@@ -233,6 +250,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_empty_database_gets_everything_in_order, begin, end),
         cmocka_unit_test_setup_teardown(only_what_is_missing_in_the_ledger_is_pending, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_pending_when_all_is_applied, begin, end),
+        cmocka_unit_test_setup_teardown(a_late_version_is_pending_only_where_that_is_said, begin, end),
         cmocka_unit_test_setup_teardown(versions_are_compared_as_numbers, begin, end),
         cmocka_unit_test_setup_teardown(a_changed_file_is_refused_by_name, begin, end),
         cmocka_unit_test_setup_teardown(a_missing_file_below_a_newer_one_is_refused, begin, end),
