@@ -306,6 +306,56 @@ static void a_table_lock_is_waited_for_in_short_tries(void **state) {
     world_is_quiet(world);
 }
 
+struct reader {
+    const char *url;
+    uint64_t worst_ms;
+    atomic_bool done;
+};
+
+static void *read_on(void *context) {
+    struct reader *reader = context;
+    cleanup_postgres struct postgres *postgres = database_connect(reader->url);
+    while (!atomic_load(&reader->done)) {
+        uint64_t start = clock_ms();
+        database_run(postgres, "SELECT count(*) FROM public.t");
+        uint64_t ms = clock_ms() - start;
+        reader->worst_ms = ms > reader->worst_ms ? ms : reader->worst_ms;
+        clock_sleep_ms(5);
+    }
+    return NULL;
+}
+
+static void readers_wait_no_longer_than_lock_timeout_behind_a_blocked_alter(void **state) {
+    struct world *world = *state;
+    database_do(&world->database, "CREATE TABLE public.t (x int)");
+    world_file(world, "1_a.sql", "ALTER TABLE t ADD y int;");
+    world->request.lock_timeout_ms = 200;
+    cleanup_postgres struct postgres *old = database_connect(world->database.url);
+    database_run(old, "BEGIN");
+    database_run(old, "SELECT * FROM public.t");
+    struct reader reader = {.url = world->database.url};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
+    bool done = world_run(world, NULL);
+    atomic_store(&reader.done, true);
+    pthread_join(thread, NULL);
+    assert_false(done);
+    assert_int_equal(world->err.code, ERROR_LOCK_TIMEOUT);
+    assert_true(reader.worst_ms >= 50);   // it did stand behind the ALTER
+    assert_true(reader.worst_ms <= 1500); // 200 ms and a busy machine
+}
+
+static void a_file_may_say_how_long_it_waits(void **state) {
+    struct world *world = *state;
+    database_do(&world->database, "CREATE TABLE public.t (x int)");
+    world_file(world, "1_a.sql",
+               "-- pawl: lock_timeout=12s\nCREATE TABLE said AS SELECT current_setting('lock_timeout') AS t;");
+    world_file(world, "2_b.sql", "CREATE TABLE not_said AS SELECT current_setting('lock_timeout') AS t;");
+    world->request.lock_timeout_ms = 300;
+    world_must_run(world, NULL);
+    assert_string_equal(world_ask(world, "SELECT said.t || ' ' || not_said.t FROM said, not_said"), "12s 300ms");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -324,6 +374,8 @@ int main(void) {
         TEST(a_delivery_without_proof_takes_none_away),
         TEST(a_role_without_privileges_is_told_which_grant_it_needs),
         TEST(a_table_lock_is_waited_for_in_short_tries),
+        TEST(readers_wait_no_longer_than_lock_timeout_behind_a_blocked_alter),
+        TEST(a_file_may_say_how_long_it_waits),
     };
     return cmocka_run_group_tests_name("lock", tests, NULL, NULL);
 }

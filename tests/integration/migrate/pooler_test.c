@@ -28,7 +28,8 @@ static void pooler_start(struct pooler *pooler, const char *mode) {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fprintf(file,
-            "[databases]\n* = host=%s user=pawl\n[pgbouncer]\nunix_socket_dir = %s\nlisten_addr =\nlisten_port = 6432\nauth_type "
+            "[databases]\n* = host=%s user=pawl\n[pgbouncer]\nunix_socket_dir = %s\nlisten_addr =\nlisten_port = "
+            "6432\nauth_type "
             "= any\n"
             "pool_mode = %s\ndefault_pool_size = 3\nlogfile = %s/log\nignore_startup_parameters = extra_float_digits\n",
             getenv("PGHOST"), pooler->folder, mode, pooler->folder);

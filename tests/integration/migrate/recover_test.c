@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "migrate/repair.h"
+
 // What a crash leaves: the ledger says that statement `n` of 2_n.sql is under way, and the session is gone. `leave` is what the
 // statement had done by then.
 static void crash(struct world *world, const char *file_text, const char *in_flight, int n, const char *leave) {
@@ -294,6 +296,51 @@ static void anything_else_is_a_question_for_a_human(void **state) {
     world_is_quiet(world);
 }
 
+static bool mend(struct world *world, enum repair_action action, const char *file) {
+    struct migration_set set = {0};
+    const char *mended = NULL;
+    world->err = (struct error){0};
+    assert_true(directory_read(world->folder, world->arena, &set, &world->err));
+    struct repair_request request = {.action = action, .file = file, .run = &world->request};
+    return repair_execute(world->connections, &set, &request, NULL, world->control, world->arena, &mended, &world->err);
+}
+
+static void a_human_answers_the_question(void **state) {
+    struct world *world = *state;
+    static const char block[] = "DO $$BEGIN INSERT INTO t VALUES (1000); COMMIT; END$$";
+    for (int i = 0; i < 2; i++) {
+        database_do(&world->database, "DELETE FROM pawl.migrations WHERE version = '2'");
+        crash(world, block, block, 1, NULL);
+        assert_false(world_run(world, "r"));
+        if (!mend(world, i ? REPAIR_AGAIN : REPAIR_DONE, i ? "2" : "2_n.sql"))
+            fail_msg("%s", world->err.message);
+        assert_false(mend(world, REPAIR_DONE, "2"));
+        assert_int_equal(world->err.code, ERROR_USAGE);
+        world_must_run(world, "r");
+        assert_string_equal(ledger(world), "applied10");
+        assert_int_equal(atoi(world_ask(world, "SELECT count(*) FROM public.t WHERE x = 1000")), i);
+    }
+    world_is_quiet(world);
+}
+
+static void a_changed_file_is_accepted_and_a_removed_one_forgotten(void **state) {
+    struct world *world = *state;
+    world_file(world, "2_n.sql", "CREATE TABLE n (x int);");
+    world_file(world, "3_m.sql", "CREATE TABLE m (x int);");
+    world_must_run(world, "r1");
+    assert_false(mend(world, REPAIR_ACCEPT, "2_n.sql")); // it is not changed
+    world_file(world, "2_n.sql", "CREATE TABLE n (x int); -- a remark");
+    assert_false(world_run(world, "r2"));
+    assert_true(mend(world, REPAIR_ACCEPT, "2_n.sql"));
+    world_must_run(world, "r3");
+    assert_false(mend(world, REPAIR_FORGET, "2_n.sql")); // it is still there
+    world_remove(world, "2_n.sql");
+    assert_false(world_run(world, "r4"));
+    assert_true(mend(world, REPAIR_FORGET, "2_n.sql"));
+    world_must_run(world, "r5");
+    world_is_quiet(world);
+}
+
 static void a_block_that_commits_runs_outside_a_transaction(void **state) {
     struct world *world = *state;
     world_file(world, "2_n.sql",
@@ -351,6 +398,8 @@ int main(void) {
         TEST(vacuum_and_settings_are_simply_repeated),
         TEST(a_database_is_created_or_dropped_once),
         TEST(anything_else_is_a_question_for_a_human),
+        TEST(a_human_answers_the_question),
+        TEST(a_changed_file_is_accepted_and_a_removed_one_forgotten),
         TEST(a_block_that_commits_runs_outside_a_transaction),
         TEST(a_cancelled_build_is_finished_by_the_next_delivery),
     };

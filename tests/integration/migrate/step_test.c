@@ -120,6 +120,33 @@ static void a_files_own_transactions_are_its_steps(void **state) {
     world_is_quiet(world);
 }
 
+static void a_procedure_that_commits_runs_alone_where_the_file_says_so(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_p.sql",
+               "CREATE TABLE a (x int);\nCREATE PROCEDURE p() LANGUAGE plpgsql AS $$BEGIN INSERT INTO a VALUES (1);"
+               " COMMIT; INSERT INTO a VALUES (2); END$$;\n");
+    world_file(world, "2_c.sql", "CALL p();");
+    assert_false(world_run(world, "r1"));
+    assert_string_equal(world->err.sqlstate, "2D000"); // in a transaction it may not, and nothing has happened
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM a"), "0");
+    world_file(world, "2_c.sql", "-- pawl: no-transaction\nCALL p();");
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM a"), "2");
+    world_is_quiet(world);
+}
+
+static void whoever_waits_hears_at_which_statement_the_holder_is(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_m.sql",
+               "CREATE TABLE a AS SELECT 1 AS x, application_name AS name FROM pg_stat_activity WHERE pid = "
+               "pg_backend_pid();\n"
+               "DO $$BEGIN INSERT INTO a SELECT 2, application_name FROM pg_stat_activity WHERE pid = "
+               "pg_backend_pid(); COMMIT; END$$;");
+    world_must_run(world, "r1");
+    assert_string_equal(world_ask(world, "SELECT string_agg(name, '; ' ORDER BY x) FROM a"),
+                        "pawl r1 1/1 1_m.sql; pawl r1 1/1 1_m.sql:2/2");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -131,6 +158,8 @@ int main(void) {
         TEST(the_part_that_is_done_must_not_change),
         TEST(a_statement_that_leaves_nothing_behind_is_simply_repeated),
         TEST(a_files_own_transactions_are_its_steps),
+        TEST(a_procedure_that_commits_runs_alone_where_the_file_says_so),
+        TEST(whoever_waits_hears_at_which_statement_the_holder_is),
     };
     return cmocka_run_group_tests_name("step", tests, NULL, NULL);
 }
