@@ -36,6 +36,11 @@ static const struct command {
      "Reads the files, or the whole folder, without a database, and names each hazard with the safe way.\n"
      "`-- pawl: allow HAZARD reason` before a statement says that it is meant. Exit code 1 from --level on.",
      0, SIZE_MAX},
+    {"repair", COMMAND_REPAIR, command_repair, " FILE", "tell the ledger what only a human can know",
+     "Takes the lock and mends the row of FILE (or of a version): --done or --again answer the question that a "
+     "statement\n"
+     "which was cut off leaves, --accept takes a changed file as it is now, --forget drops a file that is gone.",
+     1, 1},
     {"new", COMMAND_NEW, command_new, " NAME", "make the next migration file",
      "Creates the next file in the folder: numbered like its neighbours, or by the time when they are.", 1, 1},
     {"publish", COMMAND_PUBLISH, command_publish, "", "send a request to the worker; with --wait follow it to its end",

@@ -32,7 +32,8 @@ struct option {
 #define REPLAY COMMAND_REPLAY
 #define LINT COMMAND_LINT
 #define ADOPT COMMAND_ADOPT
-#define DATABASE (MIGRATE | PLAN | STATUS | ADOPT)
+#define REPAIR COMMAND_REPAIR
+#define DATABASE (MIGRATE | PLAN | STATUS | ADOPT | REPAIR)
 static const struct option table[] = {
 #define X(kind, name, flag, variable, fallback, commands, argument, help)                                              \
     {KIND_##kind, flag, variable, fallback, commands, argument, help, offsetof(struct options, name)},
@@ -46,7 +47,7 @@ static const struct {
     const char *name;
 } command_names[] = {
     {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},     {STATUS, "status"}, {NEW, "new"},
-    {LINT, "lint"},   {PUBLISH, "publish"}, {REPLAY, "replay"}, {ADOPT, "adopt"},
+    {LINT, "lint"},   {PUBLISH, "publish"}, {REPLAY, "replay"}, {ADOPT, "adopt"}, {REPAIR, "repair"},
 };
 
 static const char *name_of(unsigned command) {

@@ -15,6 +15,7 @@ enum {
     COMMAND_REPLAY = 1 << 6,
     COMMAND_LINT = 1 << 7,
     COMMAND_ADOPT = 1 << 9,
+    COMMAND_REPAIR = 1 << 10,
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;

@@ -86,6 +86,7 @@ static void describe_run(const struct service *service, struct delivery *deliver
         .delivery_attempt = delivery->envelope.delivery_attempt,
         .plan_only = request->action == REQUEST_PLAN,
         .lock_wait_ms = (unsigned)service->options->serve_lock_wait,
+        .session_pooler = strcmp(service->options->pooler, "session") == 0,
         .lock_timeout_ms = (unsigned)service->options->lock_timeout,
     };
     delivery->log.message_id = delivery->envelope.message_id;
