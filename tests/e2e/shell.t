@@ -140,6 +140,26 @@ subtest 'closed standard files are not mistaken for the database' => sub {
     is($fresh->value('SELECT sum(attempts) FROM pawl.runs'), 1, 'on one connection');
 };
 
+subtest 'repair answers the question that a cut-off statement leaves' => sub {
+    my $fresh = Pawl::Postgres->new;
+    my $files = Pawl::Migrations->new('0001_t.sql' => "CREATE TABLE t (n int);\n", '0002_do.sql' => "DO \$\$BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(60); END\$\$;\n");
+    my %there = (database => $fresh, migrations => $files);
+    my $run = start_pawl(['migrate'], %there);
+    wait_until { $fresh->value(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active' AND datname = current_database()}) > 0 } what => 'the block to run';
+    $run->signal('KILL');
+    $run->wait_end(10);
+    my $asks = pawl(['migrate'], %there);
+    is($asks->{exit}, 1, 'the next one stops');
+    like($asks->{err}, qr/0002_do\.sql, line 1.*did it take effect\?.*pawl repair --done 0002_do\.sql/s, 'and asks');
+    is(pawl(['repair', '0002_do.sql'], %there)->{exit}, 2, 'an answer must be one');
+    my $answer = pawl(['repair', '--done', '0002_do.sql'], %there);
+    is($answer->{exit}, 0, 'exit 0');
+    like($answer->{out}, qr/the statement of 0002_do\.sql counts as done/, 'and says what it did');
+    is(pawl(['repair', '--again', '0002_do.sql'], %there)->{exit}, 2, 'nothing is left to answer');
+    like(pawl(['migrate'], %there)->{out}, qr/nothing pending/, 'the ledger is complete');
+    is($fresh->value('SELECT count(*) FROM t'), 1, 'it took effect once');
+};
+
 subtest 'Ctrl-C rolls back and leaves nothing behind' => sub {
     $migrations->write('0005_long.sql', "CREATE TABLE long ();\nSELECT pg_sleep(60);\n");
     my $run = start_pawl(['migrate'], %here);

@@ -196,7 +196,7 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
         .out_of_order = wanted->out_of_order,
         .allow_out_of_order = true, // whoever has the database's password
         .lock_wait_ms = (unsigned)wanted->lock_wait_ms,
-        .session_pooler = strcmp(options->pooler, "session") == 0,
+        .session_pooler = wanted->session_pooler,
         .lock_timeout_ms = (unsigned)wanted->lock_timeout_ms,
     };
     struct run_report report;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct shell_run {
-    bool plan_only, out_of_order;
+    bool plan_only, out_of_order, session_pooler;
     uint64_t lock_wait_ms, lock_timeout_ms;
     const char *to, *reason, *release; // NULL = not said
     const char *baseline;              // adopt up to here, and run nothing; NULL = migrate
