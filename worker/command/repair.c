@@ -56,10 +56,12 @@ int command_repair(const struct options *options, struct arena *arena) {
     struct repair_request request = {.file = options->operands[0], .run = &run};
     if (!choose(options, &request.action, &err) || !shell_begin(options, arena, &set, &err))
         return report_failure(options, &err);
-    struct run_database *database = run_database_new(options->database_url);
+    struct shell_database database;
+    if (!shell_open(options, &database, &err))
+        return report_failure(options, &err);
     const char *file = NULL;
-    bool done = repair_execute(database, &set, &request, NULL, NULL, arena, &file, &err);
-    run_database_free(database);
+    bool done = repair_execute(database.database, &set, &request, NULL, NULL, arena, &file, &err);
+    shell_close(&database);
     if (!done)
         return report_failure(options, &err);
     print_done(options, request.action, file);
