@@ -153,7 +153,7 @@ static void log_run_event(void *context, const struct run_event *event) {
         log_fields(LOG_INFO, &delivery->log, fields, 2, "applied %s", file);
         break;
     case RUN_RETRYING:
-        log_fields(LOG_NOTICE, &delivery->log, fields, 2, "%s waits for a table and is tried again: %s", file,
+        log_fields(LOG_NOTICE, &delivery->log, fields, 2, "%s is tried again: %s", file,
                    event->holder ? event->holder : "");
         break;
     case RUN_LOCKED:

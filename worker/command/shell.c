@@ -105,8 +105,7 @@ static void show_event(void *context, const struct run_event *event) {
         show_progress(shell, event);
         break;
     case RUN_RETRYING:
-        terminal_print(&shell->terminal, TONE_WARN, "%s waits for a table and is tried again: %s", file,
-                       event->holder ? event->holder : "");
+        terminal_print(&shell->terminal, TONE_WARN, "%s is tried again: %s", file, event->holder ? event->holder : "");
         break;
     case RUN_LOCKED:
         break;

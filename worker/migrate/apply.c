@@ -5,6 +5,7 @@
 
 #include "migrate/alone.h"
 #include "migrate/control.h"
+#include "migrate/ledger.h"
 #include "migrate/lock.h"
 #include "migrate/sender.h"
 #include "migrate/session.h"
@@ -104,6 +105,20 @@ static bool apply_from(struct sender *sender, size_t first, struct error *err) {
 
 // ---- failing -----------------------------------------------------------------------------------------------------------
 
+static void add_hints(const struct item *item, struct error *err) {
+    cleanup_text struct text hint = TEXT(2 * sizeof(err->hint));
+    text_append(&hint, err->hint);
+    if (err->code == ERROR_MIGRATION_FAILED && !strcmp(err->sqlstate, "57014"))
+        text_printf(&hint,
+                    "%sA statement_timeout of the file or of a function ended it (SET statement_timeout = 0 in the"
+                    " file lifts it), or somebody did (pg_cancel_backend).",
+                    hint.length > 0 ? " " : "");
+    if (item->stepwise && item->done > 0)
+        text_printf(&hint, "%s%zu of %zu statements are done and stay; the next run goes on after them.",
+                    hint.length > 0 ? " " : "", item->done, item->count);
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+}
+
 static void place_error(const struct sender *sender, const struct flight *failure, struct error *err) {
     const struct item *item = &sender->items[failure->item];
     const char *file = item->migration->file;
@@ -118,6 +133,16 @@ static void place_error(const struct sender *sender, const struct flight *failur
     } else {
         error_wrap(err, failure->kind == FLIGHT_COMMIT ? "%s, at its COMMIT" : "%s", file);
     }
+    add_hints(item, err);
+}
+
+static void name_refusal_of_ledger(const struct flight *failure, const char *file, struct error *err) {
+    if (failure->kind == FLIGHT_CLOSE && !strcmp(err->sqlstate, "25006"))
+        error_set(err, ERROR_MIGRATION_FAILED, "%s makes its transaction read-only: the ledger cannot record it", file);
+    else if (!strcmp(err->sqlstate, "42501"))
+        err->code = ERROR_DATABASE_REFUSED;
+    if (err->code == ERROR_DATABASE_REFUSED)
+        text_copy(err->hint, sizeof(err->hint), view_of(LEDGER_GRANT));
 }
 
 // What the ledger's own commands refuse has a meaning of its own.
@@ -130,6 +155,9 @@ static void name_refusal(const struct sender *sender, const struct flight *failu
         error_set(err, ERROR_LOCK_HELD, "the lock is held by %s", holder);
     else if (failure->kind == FLIGHT_OPEN && !strcmp(err->sqlstate, "23505"))
         error_set(err, ERROR_LOCK_LOST, "%s: another run applied it at the same time", file);
+    else if (failure->kind != FLIGHT_STATEMENT && failure->kind != FLIGHT_COMMIT &&
+             strcmp(err->sqlstate, RECORD_REFUSED) != 0)
+        name_refusal_of_ledger(failure, file, err);
     else if ((failure->kind != FLIGHT_OPEN && failure->kind != FLIGHT_CLOSE) ||
              strcmp(err->sqlstate, RECORD_REFUSED) != 0)
         return;
@@ -171,15 +199,24 @@ static bool wait_for_turn(struct sender *sender, const struct flight *failure, s
     struct item *item = &sender->items[failure->item];
     const struct statement *statement =
         failure->kind == FLIGHT_STATEMENT && item->arena ? item->statements[failure->statement - 1] : NULL;
+    const char *relation = statement ? statement->relation : NULL;
     char blockers[512] = "";
     struct error late = {0};
-    if (!lock_blockers(sender->postgres, statement ? statement->relation : NULL, blockers, sizeof(blockers), &late))
+    bool waited = err->code == ERROR_LOCK_TIMEOUT;
+    if (waited && !lock_blockers(sender->postgres, relation, blockers, sizeof(blockers), &late))
         return false;
     if (++item->tries >= TRIES_MAX) {
-        text_copy(err->detail, sizeof(err->detail), view_of(blockers));
-        return error_wrap(err, "tried %u times, in the way: %s", item->tries, blockers);
+        if (waited)
+            text_copy(err->detail, sizeof(err->detail), view_of(blockers));
+        return error_wrap(err, waited ? "tried %u times, in the way: %s" : "tried %u times", item->tries, blockers);
     }
-    sender_tell(sender, RUN_RETRYING, failure->item, blockers);
+    cleanup_text struct text reason = TEXT(1024);
+    if (waited)
+        text_printf(&reason, "it waited too long for %s%s, in the way: %s", relation ? "table " : "a lock",
+                    relation ? relation : "", blockers);
+    else
+        text_append(&reason, err->code == ERROR_LOCK_CONFLICT ? err->message : "prepared statements were dropped");
+    sender_tell(sender, RUN_RETRYING, failure->item, text_string(&reason));
     control_sleep(sender->order->control, control_pause(item->tries - 1, PAUSE_FIRST_MS, PAUSE_CAP_MS));
     return true;
 }

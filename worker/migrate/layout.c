@@ -105,6 +105,17 @@ static bool name_grant(const char *grant, struct error *err) {
     return error_wrap(err, "the role may not use the ledger (schema pawl)");
 }
 
+static bool state_lost(struct error *err) {
+    error_set(err, ERROR_LEDGER_FOREIGN, "the ledger's tables are there, but the one row of pawl.state is lost");
+    cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+    text_printf(&hint,
+                "Keep the schema: it says what is applied. Put the row back: INSERT INTO pawl.state (ledger) VALUES"
+                " (%d), where %d is the layout of the pawl that wrote there last (this one's is %d).",
+                LEDGER_VERSION, LEDGER_VERSION, LEDGER_VERSION);
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+    return false;
+}
+
 static bool see(struct postgres *postgres, struct postgres_rows **ret_rows, struct sight *ret_sight,
                 struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL, *state = NULL;
@@ -116,6 +127,8 @@ static bool see(struct postgres *postgres, struct postgres_rows **ret_rows, stru
     if (sight.presence == PRESENT) {
         if (!postgres_query(postgres, "SELECT ledger FROM pawl.state", NULL, 0, &state, err))
             return name_grant(postgres_value(rows, 0, 4), err);
+        if (postgres_row_count(state) == 0)
+            return state_lost(err);
         const char *version = postgres_row_count(state) == 1 ? postgres_value(state, 0, 0) : NULL;
         if (!version || !text_to_u64(view_of(version), UINT32_MAX, &sight.version) || sight.version == 0)
             return error_set(err, ERROR_LEDGER_FOREIGN, "pawl.state does not hold one row with the ledger's version");

@@ -10,6 +10,9 @@
 
 // ---- layout ------------------------------------------------------------------------------------------------------------
 #define LEDGER_VERSION 3
+#define LEDGER_GRANT                                                                                                   \
+    "GRANT USAGE ON SCHEMA pawl TO the worker's role; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"    \
+    " pawl TO it"
 // Looks, creates and upgrades; call it under the lock. `pooled`: there is none that lasts, so it takes the lock for its transaction.
 // Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_LOCK_HELD (only `pooled`), ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).

@@ -322,6 +322,8 @@ static void judge(struct error *err) {
     if (err->code != ERROR_MIGRATION_FAILED || *err->file)
         return;
     bool read_only = !strcmp(err->sqlstate, "25006"), forbidden = !strcmp(err->sqlstate, "42501");
+    if (forbidden && !*err->hint)
+        text_copy(err->hint, sizeof(err->hint), view_of(LEDGER_GRANT));
     err->code = read_only ? ERROR_DATABASE_UNAVAILABLE : forbidden ? ERROR_DATABASE_REFUSED : ERROR_INTERNAL;
     if (read_only)
         error_wrap(err, "the database is read-only, perhaps a standby");
@@ -353,6 +355,17 @@ static bool permitted(const struct run_request *request, struct error *err) {
            error_set(err, ERROR_NOT_PERMITTED, "this target does not permit out_of_order (PAWL_OUT_OF_ORDER)");
 }
 
+// The connection broke again and again, perhaps because a file ends its own session: whoever asks must not find a run under way.
+static void leave_word(struct run_database *database, struct run *run, const struct error *error) {
+    struct error ignored = {0};
+    bool warm = false;
+    if (run->request->plan_only || !database_take(database, run->control, &run->postgres, &warm, &ignored))
+        return;
+    record_failure(run, error);
+    postgres_close(run->postgres);
+    run->postgres = NULL;
+}
+
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,
                  struct run_report *ret_report, struct error *err) {
@@ -369,7 +382,10 @@ bool run_execute(struct run_database *database, const struct migration_set *set,
         bool lost = false;
         if (run_once(database, &run, &lost, err))
             break;
-        if (!lost || n >= RECONNECTS || err->code != ERROR_DATABASE_UNAVAILABLE || control_stopped(control))
+        bool again = lost && n < RECONNECTS && err->code == ERROR_DATABASE_UNAVAILABLE && !control_stopped(control);
+        if (lost && !again)
+            leave_word(database, &run, err);
+        if (!again)
             return false;
         control_sleep(control, control_pause(n, RECONNECT_FIRST_MS, RECONNECT_CAP_MS));
         *err = (struct error){0};

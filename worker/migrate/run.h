@@ -86,7 +86,7 @@ enum run_event_kind {
     RUN_LOCKED,   // the lock is ours, `total` migrations are pending
     RUN_STARTED,  // `migration` was sent to the server
     RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one)
-    RUN_RETRYING, // `migration` gave up waiting for a table and is tried again: `holder` says who blocks it
+    RUN_RETRYING, // `migration` was rolled back and is tried again: `holder` says why, and who is in the way
     RUN_APPLIED,  // `migration` is committed; `done` of `total`, it took `ms`
 };
 struct run_event {

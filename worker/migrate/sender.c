@@ -2,6 +2,7 @@
 #include "migrate/sender.h"
 
 #include "migrate/session.h"
+#include "migrate/trace.h"
 
 #include <string.h>
 #include <strings.h>
@@ -158,6 +159,13 @@ static bool copy(struct sender *sender, size_t index, size_t n, struct error *er
     return sender_failed(sender, index, n);
 }
 
+static bool sender_path(struct sender *sender, size_t index, struct error *err) {
+    if (!session_send_path(sender->postgres, sender->order->pooled, err))
+        return false;
+    note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_PATH);
+    return true;
+}
+
 bool sender_statement(struct sender *sender, size_t index, size_t n, struct error *err) {
     const struct statement *statement = sender->items[index].statements[n];
     if (statement->kind == STATEMENT_COPY_IN ||
@@ -165,7 +173,8 @@ bool sender_statement(struct sender *sender, size_t index, size_t n, struct erro
         return copy(sender, index, n, err);
     text_clear(&sender->sql);
     text_append_view(&sender->sql, statement->text);
-    return sender_plain(sender, FLIGHT_STATEMENT, index, n + 1, text_string(&sender->sql), err);
+    return sender_plain(sender, FLIGHT_STATEMENT, index, n + 1, text_string(&sender->sql), err) &&
+           (!trace_resets(statement) || sender_path(sender, index, err));
 }
 
 bool sender_session(struct sender *sender, size_t index, size_t from, struct error *err) {

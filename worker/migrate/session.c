@@ -7,19 +7,24 @@
 // Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
 // the ledger's schema first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline every
 // command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
-// default_transaction_isolation is set aside.
+// default_transaction_isolation is set aside. So is a statement_timeout, which is meant for the application's queries and would end a
+// long build for ever again: what a file sets itself counts.
 #define ISOLATION(local) "pg_catalog.set_config('default_transaction_isolation', 'read committed', " local ")"
+#define PATH(local)                                                                                                    \
+    "CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("             \
+    "pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), " local ") END"
 #define COMMON                                                                                                         \
     "SELECT pg_catalog.set_config('application_name', $1, $3::boolean),"                                               \
     " pg_catalog.set_config('lock_timeout', $2, $3::boolean),"                                                         \
-    " CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("            \
-    "  pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), $3::boolean) END,"   \
-    " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                                                  \
-    " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                                        \
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"                               \
-    " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                                                \
-    " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                                            \
-    " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " ISOLATION("$3::boolean")
+    " " PATH("$3::boolean") ","                                                                                        \
+                            " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                          \
+                            " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                \
+                            " pg_catalog.set_config('statement_timeout', '0', $3::boolean),"                           \
+                            " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"       \
+                            " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                        \
+                            " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                    \
+                            " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " ISOLATION(            \
+                                "$3::boolean")
 static const char settings[] = COMMON;
 static const char settings_14[] =
     COMMON ", CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"
@@ -46,6 +51,10 @@ bool session_send_reset(struct postgres *postgres, bool local, struct error *err
     const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
                                                  local ? "SELECT " ISOLATION("true") : "SELECT " ISOLATION("false")};
     return send_all(postgres, commands, SESSION_RESET, err);
+}
+
+bool session_send_path(struct postgres *postgres, bool local, struct error *err) {
+    return postgres_send(postgres, local ? "SELECT " PATH("true") : "SELECT " PATH("false"), NULL, 0, err);
 }
 
 bool session_send_clean(struct postgres *postgres, struct error *err) {

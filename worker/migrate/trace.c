@@ -50,6 +50,11 @@ bool trace_names(const struct statement *statement) {
     return word.length > 0;
 }
 
+bool trace_resets(const struct statement *statement) {
+    struct view rest = statement->text, word = next_word(&rest);
+    return is_word(word, "RESET") || (is_word(word, "SET") && speaks_of(rest, view_of("DEFAULT")));
+}
+
 // CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP TABLE [IF NOT EXISTS] name, CREATE TEMP [RECURSIVE] VIEW name, SELECT ... INTO TEMP [TABLE] name.
 static bool makes_temporary(const struct statement *statement, struct view *ret_table) {
     static const char *const between[] = {"OR", "REPLACE", "LOCAL", "GLOBAL"};

@@ -6,6 +6,8 @@
 // Does it make or drop a name that outlives it? Files with such statements are followed by a thorough cleaning of the session. DO
 // blocks count when they hold such a word; what a function does is not seen.
 bool trace_names(const struct statement *statement);
+// Does it set settings back to those of the role (RESET, SET ... TO DEFAULT)?
+bool trace_resets(const struct statement *statement);
 // The first statement after the `done` first ones that speaks of a temporary table which one of these made: in another session it
 // means nothing, or another table of the same name. 1-based, 0 = none; `ret_table` is the table's name.
 size_t trace_lost(const struct statement *const *statements, size_t done, size_t count, struct view *ret_table);

@@ -45,6 +45,15 @@ static void copy_field(char *destination, size_t size, const PGresult *result, i
     text_copy(destination, size, view_of(PQresultErrorField(result, field)));
 }
 
+// What a statement itself raises on a session that lives on is no word about our connection: DROP DATABASE of one that is not there,
+// CREATE SUBSCRIPTION that does not reach its publisher, a RAISE. Only full disks and the like (class 53) may pass.
+static enum error_code code_of(const struct postgres *postgres, const char *sqlstate) {
+    enum error_code code = postgres_code_of(sqlstate, atomic_load(&postgres->cancelled));
+    bool ours = postgres->dead || !strncmp(sqlstate, "53", 2);
+    return (code == ERROR_DATABASE_UNAVAILABLE || code == ERROR_DATABASE_REFUSED) && !ours ? ERROR_MIGRATION_FAILED
+                                                                                           : code;
+}
+
 // Returns false. The SQLSTATE is empty when libpq itself reports that the connection is gone; after a FATAL error it is gone too, even
 // though libpq notices only later.
 static bool server_error(struct postgres *postgres, const PGresult *result, struct error *err) {
@@ -56,9 +65,8 @@ static bool server_error(struct postgres *postgres, const PGresult *result, stru
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
-    error_set(err,
-              sqlstate ? postgres_code_of(sqlstate, atomic_load(&postgres->cancelled)) : ERROR_DATABASE_UNAVAILABLE,
-              "%s", message ? message : PQresultErrorMessage(result));
+    error_set(err, sqlstate ? code_of(postgres, sqlstate) : ERROR_DATABASE_UNAVAILABLE, "%s",
+              message ? message : PQresultErrorMessage(result));
     cleanup_text struct text both = TEXT(sizeof(err->detail) * 4);
     text_append(&both, detail ? detail : "");
     if (context)

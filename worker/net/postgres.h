@@ -86,8 +86,8 @@ enum postgres_answer {
     POSTGRES_BROKEN,  // the connection is gone: `err` is set, what is still in flight has an unknown fate
 };
 // The answer to the oldest command in flight. `ret_rows` NULL: rows are dropped one by one as they come. Errors:
-//   class 08, 57P0x, 53, 25P03 and a broken connection  ERROR_DATABASE_UNAVAILABLE
-//   28, 3D000                                           ERROR_DATABASE_REFUSED
+//   53, a broken connection, and when they end it: class 08, 57P0x, 25P03    ERROR_DATABASE_UNAVAILABLE
+//   28, 3D000 when they end the connection              ERROR_DATABASE_REFUSED
 //   57014 after postgres_cancel                         ERROR_SHUTTING_DOWN
 //   55P03                                               ERROR_LOCK_TIMEOUT
 //   40001, 40P01                                        ERROR_LOCK_CONFLICT

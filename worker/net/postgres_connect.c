@@ -137,6 +137,17 @@ static void connect_message(const char *raw, const struct postgres_options *opti
     }
 }
 
+// libpq looks at most values only when it connects; before any server is asked it says so in these words.
+static bool is_about_settings(const char *message) {
+    static const char *const starts[] = {"invalid ",         "could not match ",        "definition of service ",
+                                         "service file ",    "syntax error in service", "sslmode value ",
+                                         "gssencmode value "};
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (!strncmp(message, starts[i], strlen(starts[i])))
+            return true;
+    return false;
+}
+
 static bool connect_failed(PGconn *conn, const struct postgres_options *options, const PQconninfoOption *given,
                            struct error *err) {
     char sqlstate[6] = "";
@@ -148,6 +159,8 @@ static bool connect_failed(PGconn *conn, const struct postgres_options *options,
     else if (code == ERROR_MIGRATION_FAILED)
         code = ERROR_DATABASE_UNAVAILABLE;
     struct view line = view_trim(view_of(text_string(&message)));
+    if (!*sqlstate && is_about_settings(line.data))
+        code = ERROR_CONFIGURATION;
     error_set(err, code, "cannot connect to the database: %.*s", (int)line.length, line.data);
     text_copy(err->sqlstate, sizeof(err->sqlstate), view_of(sqlstate));
     return false;

@@ -297,7 +297,8 @@ static void a_table_lock_is_waited_for_in_short_tries(void **state) {
     assert_false(world_run(world, NULL));
     assert_int_equal(world->err.code, ERROR_LOCK_TIMEOUT);
     assert_int_equal(world->err.statement, 2);
-    assert_non_null(strstr(text_string(&world->events), "retrying 1_a.sqlpid "));
+    assert_non_null(
+        strstr(text_string(&world->events), "retrying 1_a.sqlit waited too long for table t, in the way: pid "));
     assert_non_null(strstr(text_string(&world->events), " reader (idle in transaction"));
     assert_non_null(strstr(world->err.message, "reader"));
     database_run(reader, "COMMIT");
