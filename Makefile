@@ -140,6 +140,7 @@ bench: deps build/npm/dbmate-$(DBMATE) ## measure the release build: cold start;
 	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=release build/release/pawl build/release/proxy $(BENCH_TOOLS)
 	@BUILD=build/release tests/bench/start.pl
 	@BUILD=build/release tests/with-postgres tests/bench/migrations.pl
+	@$(MAKE) --no-print-directory VARIANT=release build/release/localcloud && BUILD=build/release tests/with-postgres tests/bench/messages.pl
 	@BUILD=build/release PAWL_TEST_FSYNC=on COUNTS=1000 NOOPS= DELAYS=0 tests/with-postgres tests/bench/migrations.pl
 FUZZ_SECONDS ?= 20
 fuzz: ## let clang's libFuzzer loose on every parser for FUZZ_SECONDS each; finds are kept in build/fuzz
