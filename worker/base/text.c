@@ -153,9 +153,23 @@ size_t text_utf8(struct view view, uint32_t *ret_character) {
     return length;
 }
 
+// How many bytes at the start are ASCII, as far as eight at a time tell.
+static size_t ascii_run(struct view view) {
+    size_t at = 0;
+    for (uint64_t word; view.length - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, view.data + at, sizeof(word));
+        if (word & 0x8080808080808080)
+            break;
+    }
+    return at;
+}
+
 bool text_is_utf8(struct view view) {
     uint32_t character;
     for (size_t at = 0, step; at < view.length; at += step) {
+        at += ascii_run((struct view){view.data + at, view.length - at});
+        if (at == view.length)
+            break;
         step = text_utf8((struct view){view.data + at, view.length - at}, &character);
         if (step == 0)
             return false;

@@ -109,8 +109,10 @@ static bool take(struct reading *reading, size_t length) {
     if (!check(reading, (struct view){data, length}))
         return false;
     size_t kept = drop_carriage_returns(data, length);
+    unsigned lines = 0;
     for (size_t i = 0; i < kept; i++)
-        reading->line += data[i] == '\n';
+        lines += data[i] == '\n';
+    reading->line += lines;
     hash_add(&reading->hash, (struct view){data, kept});
     if (reading->destination != NULL && reading->size < reading->room) {
         size_t left = reading->room - (size_t)reading->size;
@@ -185,7 +187,8 @@ bool file_read(int folder, const char *name, uint64_t max, char *destination, si
         return refuse(&reading, 0, S_ISDIR(facts.st_mode) ? "a folder, not a file" : "not a regular file");
     if ((uint64_t)facts.st_size > max)
         return refuse(&reading, 0, TOO_LARGE);
-    cleanup_free char *buffer = memory_alloc(BUFFER_SIZE);
+    cleanup_free char *buffer =
+        memory_grow(NULL, BUFFER_SIZE); // thousands of files: zeroing it would cost more than most of them
     reading.fd = fd;
     reading.buffer = buffer;
     hash_begin(&reading.hash);
