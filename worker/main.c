@@ -144,9 +144,15 @@ static bool hold_standard_files(void) {
     return fd >= 0 && close(fd) == 0;
 }
 
-int main(int argc, char *argv[]) {
-    if (!hold_standard_files())
-        return 1;
+// What was promised on standard output must have got there: a full disk or a closed pipe is a failure.
+static int finish(int code) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    (void)fputs("pawl: cannot write to standard output\n", stderr);
+    return code == 0 ? 1 : code;
+}
+
+static int dispatch(int argc, char *argv[]) {
     if (argc < 2)
         return print_overview(stderr, 2);
     const char *name = argv[1];
@@ -160,4 +166,8 @@ int main(int argc, char *argv[]) {
         return print_overview(stderr, 2);
     }
     return run_command(command, argv + 2);
+}
+
+int main(int argc, char *argv[]) {
+    return hold_standard_files() ? finish(dispatch(argc, argv)) : 1;
 }

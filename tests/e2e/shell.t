@@ -33,6 +33,17 @@ subtest 'help answers everywhere, and wrong usage exits 2' => sub {
     like($result->{err}, qr/DATABASE_URL/, 'which is named');
 };
 
+subtest 'what cannot be written is a failure' => sub {
+    local $ENV{DATABASE_URL}    = $database->url;
+    local $ENV{PAWL_MIGRATIONS} = $migrations->folder;
+    my $pawl = built('pawl');
+    for my $command ('status', 'status --json', 'plan', 'lint', 'help', 'version') {
+        my $said = `$pawl $command 2>&1 >/dev/full`;
+        is($? >> 8, 1, "pawl $command to a full disk: exit 1");
+        like($said, qr/standard output/, 'and says why');
+    }
+};
+
 subtest 'plan, migrate, status' => sub {
     my $plan = pawl(['plan'], %here);
     is($plan->{exit}, 0, 'plan: exit 0');
