@@ -257,6 +257,17 @@ static bool needs_no_session(const struct item *items, size_t count, struct erro
     return true;
 }
 
+void applied_add(struct applied *applied, const struct run_item *item) {
+    if (applied->count == applied->room) {
+        applied->room = applied->room ? 2 * applied->room : 16;
+        struct run_item *items = arena_array(applied->arena, applied->room, sizeof(*items));
+        if (applied->count > 0)
+            memcpy(items, applied->items, applied->count * sizeof(*items));
+        applied->items = items;
+    }
+    applied->items[applied->count++] = *item;
+}
+
 bool apply(struct postgres *postgres, const struct apply_order *order, struct arena *arena, struct applied *applied,
            struct error *err) {
     struct sender sender = {.postgres = postgres,

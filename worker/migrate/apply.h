@@ -14,11 +14,13 @@ struct apply_order {
     const struct run_observer *observer; // may be NULL
     struct run_control *control;         // may be NULL
 };
-struct applied { // grows as migrations are committed, also when a later one fails; lives in the arena given
+struct applied {         // grows as migrations are committed, also when a later one fails
+    struct arena *arena; // where the items live
     struct run_item *items;
-    size_t count;
+    size_t count, room;
 };
-// Every pending file is read and cut into statements before the first is sent. `applied->items` has room for all of the plan's.
+void applied_add(struct applied *applied, const struct run_item *item);
+// Every pending file is read and cut into statements before the first is sent.
 // On failure the session is back outside any transaction, with its own role and settings, if it is still alive.
 bool apply(struct postgres *postgres, const struct apply_order *order, struct arena *arena, struct applied *applied,
            struct error *err);

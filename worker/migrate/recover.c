@@ -17,12 +17,13 @@ bool recover_keeps_text(const struct statement *statement) {
 // ---- indexes -----------------------------------------------------------------------------------------------------------
 
 // The indexes that a CREATE INDEX CONCURRENTLY made: $1 its table, $2 its name (with the schema where the table was written with one), or
-// NULL and $3 the names that were there before.
+// NULL and $3 the names that were there before. What a session is building at this moment is somebody else's: ours has ended.
 #define MADE                                                                                                           \
     " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"                                   \
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indrelid = pg_catalog.to_regclass($1)"          \
-    " AND CASE WHEN $2::text IS NULL THEN c.relname <> ALL ($3::text[]) ELSE $2 IN "                                   \
-    "(pg_catalog.quote_ident(c.relname),"                                                                              \
+    " AND CASE WHEN $2::text IS NULL THEN c.relname <> ALL ($3::text[]) AND NOT EXISTS (SELECT FROM"                   \
+    "  pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ELSE $2 IN ("                           \
+    "pg_catalog.quote_ident(c.relname),"                                                                               \
     "  pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)) END"
 #define DROP_IT "'DROP INDEX CONCURRENTLY ' || c.oid::pg_catalog.regclass::text"
 static const char made_sql[] = "SELECT " DROP_IT ", i.indisvalid" MADE " ORDER BY i.indisvalid";
@@ -100,12 +101,18 @@ static bool settle_index(struct postgres *postgres, const struct statement *stat
     cleanup_rows struct postgres_rows *rows = NULL;
     if (!made_by(postgres, statement, before, &rows, err))
         return false;
-    bool valid = false;
-    for (size_t i = 0; i < postgres_row_count(rows); i++)
-        valid = valid || *postgres_value(rows, i, 1) == 't';
+    size_t count = postgres_row_count(rows), valid = 0;
+    for (size_t i = 0; i < count; i++)
+        valid += *postgres_value(rows, i, 1) == 't';
+    // Without a name one of these may be somebody else's: the only one is ours when it was to be built, and that cannot be told when
+    // it is to go.
+    if (statement->object_count == 0 && valid > 0 && (!same || count > 1)) {
+        *ret_verdict = RECOVER_UNKNOWN;
+        return true;
+    }
     if (!drop_all(postgres, rows, !same && !statement->conditional, err))
         return false;
-    *ret_verdict = valid && same ? RECOVER_DONE : RECOVER_AGAIN;
+    *ret_verdict = valid > 0 && same ? RECOVER_DONE : RECOVER_AGAIN;
     return true;
 }
 

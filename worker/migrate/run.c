@@ -32,10 +32,11 @@ struct run {
     struct postgres *postgres;
     uint64_t lock_timeout_ms, started, round_trips;
     bool pooled;            // by something that hands out transactions, not sessions
-    bool begun;             // the ledger was read once: `before` and `pending` are known
+    bool begun;             // the ledger was read once: `before` is known
     size_t before;          // applied rows at that time
-    struct plan pending;    // the first plan
     struct applied applied; // since then
+    struct plan pending;    // the last plan
+    size_t planned;         // applied before it and pending in it
     struct run_report report;
 };
 
@@ -150,13 +151,12 @@ static void settle_lost(struct run *run, const struct ledger *ledger) {
             if (row->kind == migration->kind && !strcmp(row->version, migration->version) &&
                 row->state == LEDGER_APPLIED && !strcmp(row->checksum, migration->checksum) &&
                 !strcmp(row->run, run->request->id))
-                run->applied.items[run->applied.count++] =
-                    (struct run_item){.version = migration->version,
-                                      .name = migration->name,
-                                      .file = migration->file,
-                                      .repeatable = migration->kind == MIGRATION_REPEATABLE,
-                                      .statements = row->statements,
-                                      .state = "applied"};
+                applied_add(&run->applied, &(struct run_item){.version = migration->version,
+                                                              .name = migration->name,
+                                                              .file = migration->file,
+                                                              .repeatable = migration->kind == MIGRATION_REPEATABLE,
+                                                              .statements = row->statements,
+                                                              .state = "applied"});
         }
     }
 }
@@ -174,11 +174,11 @@ static bool make_plan(struct run *run, struct plan *ret_plan, struct error *err)
     if (!run->begun) {
         run->begun = true;
         run->before = ret_plan->applied;
-        run->pending = *ret_plan;
-        run->applied.items = arena_array(run->arena, ret_plan->count + 1, sizeof(struct run_item));
     } else {
         settle_lost(run, &ledger);
     }
+    run->pending = *ret_plan;
+    run->planned = run->applied.count + ret_plan->count;
     return true;
 }
 
@@ -225,9 +225,8 @@ static bool run_errand(struct run *run, struct error *err) {
 
 static void record_failure(struct run *run, const struct error *error) {
     struct error ignored = {0};
-    size_t planned = run->pending.count;
     struct ledger_departure departure = {
-        .state = "failed", .applied = run->applied.count, .pending = planned - run->applied.count, .error = error};
+        .state = "failed", .applied = run->applied.count, .pending = run->planned - run->applied.count, .error = error};
     if (!depart(run, &departure, &ignored) && postgres_in_transaction(run->postgres))
         postgres_cancel(run->postgres); // the caller closes it
 }
@@ -374,6 +373,7 @@ bool run_execute(struct run_database *database, const struct migration_set *set,
                       .observer = observer,
                       .control = control,
                       .arena = arena,
+                      .applied = {.arena = arena},
                       .started = clock_ms(),
                       .lock_timeout_ms = request->lock_timeout_ms ? request->lock_timeout_ms : LOCK_TIMEOUT_MS};
     if (!permitted(request, err))

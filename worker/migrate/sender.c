@@ -29,14 +29,13 @@ void sender_committed(struct sender *sender, size_t index, size_t done) {
         sender_tell(sender, RUN_PROGRESS, index, NULL);
         return;
     }
-    sender->applied->items[sender->applied->count++] =
-        (struct run_item){.version = item->migration->version,
-                          .name = item->migration->name,
-                          .file = item->migration->file,
-                          .repeatable = item->migration->kind == MIGRATION_REPEATABLE,
-                          .statements = item->count,
-                          .ms = item->ms,
-                          .state = "applied"};
+    applied_add(sender->applied, &(struct run_item){.version = item->migration->version,
+                                                    .name = item->migration->name,
+                                                    .file = item->migration->file,
+                                                    .repeatable = item->migration->kind == MIGRATION_REPEATABLE,
+                                                    .statements = item->count,
+                                                    .ms = item->ms,
+                                                    .state = "applied"});
     sender_tell(sender, RUN_APPLIED, index, NULL);
     item_unload(item);
 }

@@ -122,6 +122,25 @@ static void an_index_without_a_name_is_found_by_what_was_not_there_before(void *
     assert_string_equal(ledger(world), "applied10");
 }
 
+static void an_index_that_somebody_else_built_meanwhile_is_left_alone(void **state) {
+    struct world *world = *state;
+    static const char create[] = "CREATE INDEX CONCURRENTLY ON t (x)";
+    crash(world, create, create, 1, NULL);
+    leave_invalid(world, "CREATE INDEX ti ON t (x)");
+    database_do(&world->database, "CREATE INDEX theirs ON public.t (y)");
+    assert_false(world_run(world, "r1"));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_CUT_OFF);
+    assert_string_equal(indexes(world), "theirs ti!");
+    world_file(world, "2_n.sql", "CREATE INDEX CONCURRENTLY tj ON t (y)"); // mended
+    assert_false(world_run(world, "r2"));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_CUT_OFF);
+    assert_string_equal(indexes(world), "theirs ti!");
+    database_do(&world->database, "DROP INDEX public.theirs");
+    world_must_run(world, "r3");
+    assert_string_equal(indexes(world), "tj");
+    world_is_quiet(world);
+}
+
 static void a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left(void **state) {
     struct world *world = *state;
     crash(world, "CREATE INDEX CONCURRENTLY tj ON t (y)", "CREATE UNIQUE INDEX CONCURRENTLY ti ON t (x)", 1, NULL);
@@ -387,6 +406,7 @@ int main(void) {
         TEST(a_table_written_with_its_schema_is_no_other_case),
         TEST(if_not_exists_is_not_fooled_by_somebody_elses_invalid_index),
         TEST(an_index_without_a_name_is_found_by_what_was_not_there_before),
+        TEST(an_index_that_somebody_else_built_meanwhile_is_left_alone),
         TEST(a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left),
         TEST(a_unique_build_that_fails_for_duplicates_leaves_nothing_behind),
         TEST(an_index_that_is_there_already_is_refused_and_left_alone),
