@@ -105,18 +105,35 @@ static uint64_t wanted_wait_ms(struct view query) {
     return 0;
 }
 
+// In all targets, for an id is all that the question has. One that cannot be asked matters only when no other knows the run.
+static bool look_for(struct service *service, const char *id, struct arena *arena, struct history_run *ret_run,
+                     bool *ret_found, struct error *err) {
+    struct error failure = {0};
+    bool found = false;
+    for (size_t i = 0; !found && i < service->targets.count; i++) {
+        struct site *site = &service->sites[i];
+        if (!history_find(site->database, id, site->control, arena, ret_run, &found, err))
+            failure = *err;
+    }
+    *ret_found = found;
+    if (found || failure.code == ERROR_NONE)
+        return true;
+    *err = failure;
+    return false;
+}
+
 // Looks until the run is over, the time is, or the process has to end.
 static bool look_until(struct service *service, const char *id, uint64_t wait_ms, struct arena *arena,
                        struct history_run *ret_run, bool *ret_found, struct error *err) {
     uint64_t end = clock_ms() + wait_ms;
     for (;;) {
-        if (!history_find(service->database, id, service->control, arena, ret_run, ret_found, err))
+        if (!look_for(service, id, arena, ret_run, ret_found, err))
             return false;
         uint64_t now = clock_ms();
         if ((*ret_found && is_over(ret_run)) || now >= end)
             return true;
         uint64_t pause = end - now < WAIT_POLL_MS ? end - now : WAIT_POLL_MS;
-        if (gate_wait_closed(service->gate, pause))
+        if (gate_wait_closed(service->sites[0].gate, pause)) // all are closed together
             return true;
     }
 }
@@ -171,10 +188,10 @@ void asking_target(void *context, struct server_exchange *exchange) {
     size_t count = 0;
     struct error err = {0};
     const char *name = rest_of_path(exchange, "/targets/", arena);
-    bool done = strcmp(name, service->options->target) == 0 ||
-                error_set(&err, ERROR_HTTP_NOT_FOUND, "there is no such target here");
-    done = done && directory_read(service->options->migrations, arena, &set, &err) &&
-           run_status(service->database, &set, service->control, arena, &items, &count, &err);
+    struct site *site = service_site(service, name);
+    bool done = site || error_set(&err, ERROR_HTTP_NOT_FOUND, "there is no such target here");
+    done = done && directory_read(site->target->migrations, arena, &set, &err) &&
+           run_status(site->database, &set, site->control, arena, &items, &count, &err);
     if (!done) {
         answer_failure(service, exchange, &err);
         return;

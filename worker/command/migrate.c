@@ -7,7 +7,6 @@ int command_migrate(const struct options *options, struct arena *arena) {
     struct shell_run wanted = {
         .session_pooler = strcmp(options->pooler, "session") == 0,
         .lock_wait_ms = options->lock_wait,
-        .lock_timeout_ms = options->lock_timeout,
         .to = options->to,
         .out_of_order = options->out_of_order,
         .reason = options->reason,

@@ -28,7 +28,8 @@ struct delivery { // one push on its way
     const struct token_claims *claims;
     struct envelope envelope;
     struct request request;
-    bool older; // the message belongs to an older release than these files
+    struct site *site; // of the target; NULL: none that this subscription may mean
+    bool older;        // the message belongs to an older release than these files
     struct migration_set set;
     struct run_request run;
     bool began; // the engine keeps the run's row from here on
@@ -74,9 +75,10 @@ static const char *origin_of(const struct delivery *delivery) {
 // What is known of the run so far: after the envelope who asks, after the request for what.
 static void describe_run(const struct service *service, struct delivery *delivery) {
     const struct request *request = &delivery->request;
+    const struct target *target = delivery->site ? delivery->site->target : NULL;
     delivery->run = (struct run_request){
         .id = delivery->envelope.message_id,
-        .target = service->options->target,
+        .target = request->target ? request->target : (target ? target->name : NULL),
         .release = request->release,
         .reason = request->reason,
         .publisher = delivery->claims->email,
@@ -85,27 +87,40 @@ static void describe_run(const struct service *service, struct delivery *deliver
         .to = request->to,
         .delivery_attempt = delivery->envelope.delivery_attempt,
         .plan_only = request->action == REQUEST_PLAN,
-        .lock_wait_ms = (unsigned)service->options->serve_lock_wait,
+        .allow_out_of_order = target && target->out_of_order,
         .session_pooler = strcmp(service->options->pooler, "session") == 0,
-        .lock_timeout_ms = (unsigned)service->options->lock_timeout,
+        .lock_wait_ms = target ? (unsigned)target->lock_wait_ms : 0,
+        .lock_timeout_ms = target ? (unsigned)target->lock_timeout_ms : 0,
     };
     delivery->log.message_id = delivery->envelope.message_id;
     delivery->log.subscription = delivery->envelope.subscription;
     delivery->log.run = delivery->envelope.message_id;
-    delivery->log.target = service->options->target;
+    delivery->log.target = delivery->run.target;
+}
+
+static bool choose_target(const struct service *service, struct delivery *delivery, struct error *err) {
+    const struct target *target = NULL;
+    if (!targets_choose(&service->targets, delivery->request.target, delivery->envelope.subscription, &target, err))
+        return false;
+    delivery->site = service_site(service, target->name);
+    describe_run(service, delivery);
+    return true;
 }
 
 static bool read_envelope(const struct service *service, struct view body, struct delivery *delivery,
                           struct error *err) {
     if (!envelope_read(body, delivery->arena, &delivery->envelope, err))
         return false;
-    describe_run(service, delivery);
+    struct error none = {0}; // until the request is read, the target that it would mean without a name
+    if (!choose_target(service, delivery, &none))
+        describe_run(service, delivery);
     return true;
 }
 
 static bool prove_publisher(struct service *service, struct delivery *delivery, struct error *err) {
     struct publisher publisher = {.name = delivery->claims->email};
-    if (!publisher_prove(service, &delivery->envelope, &delivery->request, delivery->arena, &publisher, err))
+    if (!publisher_prove(service, delivery->site, &delivery->envelope, &delivery->request, delivery->arena, &publisher,
+                         err))
         return false;
     delivery->run.publisher = publisher.name;
     delivery->run.proof = publisher.proof;
@@ -116,20 +131,22 @@ static bool read_request(struct service *service, struct delivery *delivery, str
     if (!request_read(&delivery->envelope, delivery->arena, &delivery->request, err))
         return false;
     describe_run(service, delivery);
-    if (!prove_publisher(service, delivery, err))
-        return false;
     delivery->log.release = delivery->request.release;
     delivery->log.delivery_attempt = delivery->envelope.delivery_attempt;
-    const char *target = delivery->request.target;
-    if (target && strcmp(target, service->options->target) != 0)
-        return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", target,
-                         service->options->target);
+    struct error choice = {0};
+    bool chosen = choose_target(service, delivery, &choice);
+    if (delivery->site && !prove_publisher(service, delivery, err)) // first: the rest is for those who may publish
+        return false;
+    if (!chosen) {
+        *err = choice;
+        return false;
+    }
     return release_check(delivery->request.release, delivery->envelope.published_ms, &service->release,
                          &delivery->older, err);
 }
 
-static bool read_source(const struct service *service, struct delivery *delivery, struct error *err) {
-    if (!directory_read(service->options->migrations, delivery->arena, &delivery->set, err))
+static bool read_source(struct delivery *delivery, struct error *err) {
+    if (!directory_read(delivery->site->target->migrations, delivery->arena, &delivery->set, err))
         return false;
     const char *reviewed = delivery->request.digest;
     if (reviewed && strcmp(reviewed, delivery->set.digest) != 0)
@@ -172,7 +189,8 @@ static char *ask_of(const struct delivery *delivery) {
 static bool run_migrations(struct service *service, struct delivery *delivery, struct error *err) {
     uint64_t start = clock_ms(), wait = delivery->run.lock_wait_ms;
     bool waited = false;
-    bool entered = gate_enter(service->gate, delivery->run.id, ask_of(delivery), wait, &waited, err);
+    struct site *site = delivery->site;
+    bool entered = gate_enter(site->gate, delivery->run.id, ask_of(delivery), wait, &waited, err);
     if (waited)
         metrics_waited(&service->metrics);
     if (!entered)
@@ -181,15 +199,15 @@ static bool run_migrations(struct service *service, struct delivery *delivery, s
     delivery->run.lock_wait_ms = (unsigned)(spent < wait ? wait - spent : 0);
     struct run_observer observer = {.event = log_run_event, .context = delivery};
     delivery->began = true;
-    bool done = run_execute(service->database, &delivery->set, &delivery->run, &observer, service->control,
-                            delivery->arena, &delivery->report, err);
-    gate_leave(service->gate, done ? NULL : err);
+    bool done = run_execute(site->database, &delivery->set, &delivery->run, &observer, site->control, delivery->arena,
+                            &delivery->report, err);
+    gate_leave(site->gate, done ? NULL : err);
     return done;
 }
 
 static bool deliver(struct service *service, struct view body, struct delivery *delivery, struct error *err) {
     return read_envelope(service, body, delivery, err) && read_request(service, delivery, err) &&
-           read_source(service, delivery, err) && run_migrations(service, delivery, err);
+           read_source(delivery, err) && run_migrations(service, delivery, err);
 }
 
 // ---- report ------------------------------------------------------------------------------------------------------------
@@ -212,10 +230,11 @@ static void report_done(const struct service *service, const struct delivery *de
 }
 
 // A request that will never become a run is recorded as one that failed: whoever follows it hears why.
-static void record_refusal(struct service *service, const struct delivery *delivery, const struct error *refusal) {
+static void record_refusal(const struct delivery *delivery, const struct error *refusal) {
     struct error err = {0};
-    if (delivery->run.id && !delivery->began &&
-        !history_refuse(service->database, &delivery->run, refusal, service->control, &err))
+    struct site *site = delivery->site;
+    if (site && delivery->run.id && !delivery->began &&
+        !history_refuse(site->database, &delivery->run, refusal, site->control, &err))
         log_failure(LOG_WARNING, &delivery->log, &err);
 }
 
@@ -243,7 +262,7 @@ static void report_failed(struct service *service, const struct delivery *delive
     answer->body.max = ANSWER_MAX;
     const char *parked = NULL;
     if (permanent) {
-        record_refusal(service, delivery, err);
+        record_refusal(delivery, err);
         parked = park(service, delivery, err);
     }
     if (parked)
@@ -304,15 +323,22 @@ static void stop_service(void *context) {
     struct service *service = context;
     log_event(LOG_NOTICE, NULL, "told to end: no new run starts, the one at work may go on for %llu s",
               (unsigned long long)(service->options->grace / 1000));
-    gate_close(service->gate);
-    run_control_stop(service->control);
+    service_stop(service);
     server_drain(service->server);
 }
 
 static void cancel_service(void *context) {
     struct service *service = context;
     log_event(LOG_WARNING, NULL, "the grace is over: the statement in flight is cancelled");
-    run_control_cancel(service->control);
+    service_cancel(service);
+}
+
+static void log_targets(const struct service *service) {
+    cleanup_text struct text names = TEXT(4096);
+    for (size_t i = 0; i < service->targets.count; i++)
+        text_printf(&names, "%s%s", i ? ", " : "", service->targets.items[i].name);
+    if (service->options->targets)
+        log_event(LOG_INFO, NULL, "targets: %s", text_string(&names));
 }
 
 static bool listen_and_serve(struct service *service, struct error *err) {
@@ -320,7 +346,7 @@ static bool listen_and_serve(struct service *service, struct error *err) {
     struct server_limits limits = server_limits_default;
     limits.body = (size_t)options->body_limit;
     limits.connections = (unsigned)options->connections;
-    limits.threads = POOL_THREADS;
+    limits.threads = POOL_THREADS + (unsigned)service->targets.count - 1; // each may have a run at work
     if (!server_new(options->address, (uint16_t)options->port, &limits, routes, sizeof(routes) / sizeof(routes[0]),
                     service, &service->server, err))
         return false;
@@ -335,6 +361,7 @@ static bool listen_and_serve(struct service *service, struct error *err) {
     log_event(LOG_INFO, NULL, "settings: %s", text_string(&settings));
     log_fields(LOG_INFO, NULL, fields, 1, "listening on %s port %u, version %s", options->address,
                server_port(service->server), version_text);
+    log_targets(service);
     service_warm(service);
     bool done = server_run(service->server, err);
     (void)shutdown_end(shutdown);

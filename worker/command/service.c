@@ -19,13 +19,10 @@ static bool check_settings(const struct options *options, struct error *err) {
         name_missing(&missing, "PAWL_AUDIENCE", "the audience of the push subscription's token");
     if (!options->callers)
         name_missing(&missing, "PAWL_CALLERS", "the service account that pushes");
-    if (!options->database_url)
+    if (!options->database_url && !options->targets)
         name_missing(&missing, "DATABASE_URL", "the database to migrate");
     if (missing.length)
         return error_set(err, ERROR_CONFIGURATION, "not set: %s", text_string(&missing));
-    if (access(options->migrations, R_OK | X_OK) != 0)
-        return error_set(err, ERROR_CONFIGURATION, "PAWL_MIGRATIONS: cannot read the folder %s: %s",
-                         options->migrations, strerror(errno));
     return true;
 }
 
@@ -59,20 +56,41 @@ static bool open_proof(const struct options *options, struct service *service, s
            error_wrap(err, "PAWL_PROOF_JWKS_URL");
 }
 
-// What needs Google's credentials, and the credentials only where something does.
-static bool open_google(struct service *service, struct arena *arena, struct error *err) {
+// The pushes of all targets together find room in the pool, and none finds none.
+static unsigned crowd_of(size_t targets) {
+    return targets < WAITING_PUSHES_MAX ? (unsigned)(WAITING_PUSHES_MAX / targets) : 1;
+}
+
+static bool open_site(struct service *service, const struct target *target, struct site *ret_site, struct error *err) {
+    if (access(target->migrations, R_OK | X_OK) != 0)
+        return error_set(err, ERROR_CONFIGURATION, "PAWL_%s: cannot read the folder %s: %s",
+                         service->options->targets ? "TARGETS" : "MIGRATIONS", target->migrations, strerror(errno));
+    return site_open(service->options, target, crowd_of(service->targets.count), &service->cloud, ret_site, err);
+}
+
+static bool open_sites(struct service *service, struct arena *arena, struct error *err) {
     const struct options *options = service->options;
-    bool needed = outbox_is_wanted(options) || login_needs_credentials(options->database_url, options->database_iam);
-    if (needed && !cloud_open(options, &service->cloud, err))
+    if (!site_targets(options, options->serve_lock_wait, &service->cloud, arena, &service->targets, err))
         return false;
-    struct login_settings who = {
-        .url = options->database_url,
-        .iam = options->database_iam,
-        .secret_endpoint = options->secret_endpoint,
-        .credentials = service->cloud.credentials,
-    };
-    return outbox_open(options, &service->cloud, arena, &service->outbox, err) &&
-           (login_new(&who, &service->login, err) || error_wrap(err, "DATABASE_URL"));
+    service->sites = arena_array(arena, service->targets.count, sizeof(*service->sites));
+    bool done = true;
+    for (size_t i = 0; done && i < service->targets.count; i++)
+        done = open_site(service, &service->targets.items[i], &service->sites[i], err);
+    targets_forget(&service->targets);
+    return done;
+}
+
+static void close_sites(struct service *service) {
+    for (size_t i = 0; i < service->targets.count; i++)
+        site_close(&service->sites[i]);
+}
+
+// The outbox needs Google's credentials, and a site may; nothing else does.
+static bool open_outbox(struct service *service, struct arena *arena, struct error *err) {
+    const struct options *options = service->options;
+    if (outbox_is_wanted(options) && !service->cloud.credentials && !cloud_open(options, &service->cloud, err))
+        return false;
+    return outbox_open(options, &service->cloud, arena, &service->outbox, err);
 }
 
 bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err) {
@@ -93,16 +111,14 @@ bool service_open(const struct options *options, struct arena *arena, struct ser
                          "2026-02-26T19:13:55Z");
     if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
         return error_wrap(err, "PAWL_JWKS_URL");
-    if (!open_proof(options, &service, err) || !open_google(&service, arena, err)) {
-        login_free(service.login);
+    if (!open_proof(options, &service, err) || !open_sites(&service, arena, err) ||
+        !open_outbox(&service, arena, err)) {
+        close_sites(&service);
         cloud_close(&service.cloud);
         keys_free(service.keys);
         keys_free(service.proof_keys);
         return false;
     }
-    service.database = login_database(service.login);
-    service.control = run_control_new();
-    service.gate = gate_new(WAITING_PUSHES_MAX);
     (void)error_set(&service.ready_error, ERROR_DATABASE_UNAVAILABLE, "nobody has looked yet");
     service.ready_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     *ret_service = service;
@@ -113,10 +129,7 @@ void service_close(struct service *service) {
     for (size_t i = 0; i < service->thread_count; i++)
         (void)pthread_join(service->threads[i], NULL);
     server_free(service->server);
-    gate_free(service->gate);
-    run_database_free(service->database);
-    login_free(service->login);
-    run_control_free(service->control);
+    close_sites(service);
     keys_free(service->keys);
     keys_free(service->proof_keys);
     cloud_close(&service->cloud);
@@ -142,33 +155,65 @@ static void *warm_proof_keys(void *argument) {
 
 // Connects, then closes the idle connection when its minute is over, until the process ends.
 static void *keep_database(void *argument) {
-    struct service *service = argument;
+    struct site *site = argument;
+    struct log_context log = {.target = site->target->name};
     struct error err = {0};
-    if (!run_database_warm(service->database, service->control, &err) && err.code != ERROR_SHUTTING_DOWN)
-        log_failure(LOG_WARNING, NULL, &err);
-    while (!gate_wait_closed(service->gate, TIDY_MS))
-        run_database_tidy(service->database);
+    if (!run_database_warm(site->database, site->control, &err) && err.code != ERROR_SHUTTING_DOWN)
+        log_failure(LOG_WARNING, &log, &err);
+    while (!gate_wait_closed(site->gate, TIDY_MS))
+        run_database_tidy(site->database);
     return NULL;
 }
 
+static void start(struct service *service, void *(*work)(void *), void *argument) {
+    int failure = pthread_create(&service->threads[service->thread_count], NULL, work, argument);
+    if (failure == 0)
+        service->thread_count++;
+    else
+        log_event(LOG_WARNING, NULL, "cannot start a thread to warm up: %s", strerror(failure));
+}
+
 void service_warm(struct service *service) {
-    void *(*const work[])(void *) = {warm_keys, keep_database, service->proof_keys ? warm_proof_keys : NULL};
-    for (size_t i = 0; i < sizeof(work) / sizeof(work[0]) && work[i]; i++) {
-        int failure = pthread_create(&service->threads[service->thread_count], NULL, work[i], service);
-        if (failure == 0)
-            service->thread_count++;
-        else
-            log_event(LOG_WARNING, NULL, "cannot start a thread to warm up: %s", strerror(failure));
+    start(service, warm_keys, service);
+    for (size_t i = 0; i < service->targets.count; i++)
+        start(service, keep_database, &service->sites[i]);
+    if (service->proof_keys)
+        start(service, warm_proof_keys, service);
+}
+
+void service_stop(struct service *service) {
+    for (size_t i = 0; i < service->targets.count; i++) {
+        gate_close(service->sites[i].gate);
+        run_control_stop(service->sites[i].control);
     }
+}
+
+void service_cancel(struct service *service) {
+    for (size_t i = 0; i < service->targets.count; i++)
+        run_control_cancel(service->sites[i].control);
+}
+
+struct site *service_site(const struct service *service, const char *target) {
+    const struct target *found = targets_find(&service->targets, target);
+    return found ? &service->sites[found - service->targets.items] : NULL;
 }
 
 // ---- ready -----------------------------------------------------------------------------------------------------------------
 
-static bool look(struct service *service, struct error *err) {
+static bool look_at(const struct site *site, struct error *err) {
     cleanup_arena struct arena *arena = arena_new();
     struct migration_set set;
-    return keys_warm(service->keys, err) && directory_read(service->options->migrations, arena, &set, err) &&
-           run_database_warm(service->database, service->control, err);
+    return directory_read(site->target->migrations, arena, &set, err) &&
+           run_database_warm(site->database, site->control, err);
+}
+
+static bool look(struct service *service, struct error *err) {
+    if (!keys_warm(service->keys, err))
+        return false;
+    for (size_t i = 0; i < service->targets.count; i++)
+        if (!look_at(&service->sites[i], err))
+            return service->targets.count == 1 ? false : error_wrap(err, "target '%s'", service->targets.items[i].name);
+    return true;
 }
 
 // Anybody may ask, so the answer is kept for a moment, and one alone looks while the others get the last answer: asking often costs

@@ -4,10 +4,9 @@
 #include "auth/proof.h"
 #include "auth/token.h"
 #include "base/log.h"
-#include "command/gate.h"
-#include "command/login.h"
 #include "command/metrics.h"
 #include "command/outbox.h"
+#include "command/site.h"
 #include "migrate/run.h"
 #include "net/server.h"
 #include "options.h"
@@ -25,16 +24,14 @@ struct service {
     struct proof_policy proof; // who may publish
     struct keys *proof_keys;   // GitHub's; NULL: no proof is demanded
     struct cloud cloud;        // empty when nothing needs it
-    struct login *login;
-    struct run_database *database;
-    struct run_control *control;
-    struct gate *gate;
+    struct targets targets;
+    struct site *sites; // one of each target, in the same order
     struct outbox outbox;
     struct metrics metrics;
     atomic_bool token_seen; // a push token has been verified, and the log says so
     atomic_uint waiters;    // of those who ask for a run
     struct server *server;
-    pthread_t threads[3]; // of service_warm
+    pthread_t threads[2 + TARGETS_MAX]; // of service_warm
     size_t thread_count;
     pthread_mutex_t ready_mutex; // guards what the last look at /ready found
     uint64_t ready_looked_ms;    // monotonic; 0 = never
@@ -46,8 +43,12 @@ struct service {
 // Errors: ERROR_CONFIGURATION.
 bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err);
 void service_close(struct service *service);
-// Fetches the keys and connects to the database, each on a thread of its own, while the server already listens. Failures are logged
+// Fetches the keys and connects to the databases, each on a thread of its own, while the server already listens. Failures are logged
 // and are not final: the first delivery tries again. The threads end with gate_close.
 void service_warm(struct service *service);
-// GET /ready: keys are cached, the files can be read, the database answers. Says which of them is not so.
+void service_stop(struct service *service);   // no new run
+void service_cancel(struct service *service); // and the statements in flight are cancelled
+// NULL: there is no target of this name.
+struct site *service_site(const struct service *service, const char *target);
+// GET /ready: keys are cached, the files can be read, the databases answer. Says which of them is not so.
 void service_ready(void *context, struct server_exchange *exchange);

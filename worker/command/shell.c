@@ -19,42 +19,51 @@ struct shell {
     uint64_t wait_told_ms;         // see report_wait_due
 };
 
-bool shell_begin(const struct options *options, struct arena *arena, struct migration_set *ret_set, struct error *err) {
-    if (!options->database_url)
-        return error_set(err, ERROR_CONFIGURATION,
-                         "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
-    if (!directory_read(options->migrations, arena, ret_set, err))
-        return false;
-    if (ret_set->count == 0) {
-        struct terminal terminal = terminal_open(stderr, options->color);
-        terminal_print(&terminal, TONE_WARN, "the folder %s holds no migrations", options->migrations);
-    }
-    return true;
+// Without --target (the option's default) a file of one target leaves no question.
+static bool choose(const struct options *options, const struct targets *targets, const struct target **ret_target,
+                   struct error *err) {
+    *ret_target = targets_find(targets, options->target);
+    if (!*ret_target && targets->count == 1 && strcmp(options->target, "default") == 0)
+        *ret_target = targets->items;
+    if (*ret_target)
+        return true;
+    cleanup_text struct text names = TEXT(1024);
+    for (size_t i = 0; i < targets->count; i++)
+        text_printf(&names, "%s%s", i ? ", " : "", targets->items[i].name);
+    return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' (--target) among: %s", options->target,
+                     text_string(&names));
 }
 
-bool shell_open(const struct options *options, struct shell_database *ret_database, struct error *err) {
-    struct shell_database database = {0};
-    if (login_needs_credentials(options->database_url, options->database_iam) &&
-        !cloud_open(options, &database.cloud, err))
+static bool open_site(const struct options *options, struct arena *arena, struct shell_database *database,
+                      struct error *err) {
+    const struct target *target = NULL;
+    return site_targets(options, 0, &database->cloud, arena, &database->targets, err) &&
+           choose(options, &database->targets, &target, err) &&
+           site_open(options, target, 1, &database->cloud, &database->site, err) &&
+           directory_read(target->migrations, arena, &database->set, err);
+}
+
+bool shell_open(const struct options *options, struct arena *arena, struct shell_database *database,
+                struct error *err) {
+    *database = (struct shell_database){0};
+    if (!options->database_url && !options->targets)
+        return error_set(err, ERROR_CONFIGURATION,
+                         "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
+    bool done = open_site(options, arena, database, err);
+    targets_forget(&database->targets);
+    if (!done) {
+        shell_close(database);
         return false;
-    struct login_settings who = {
-        .url = options->database_url,
-        .iam = options->database_iam,
-        .secret_endpoint = options->secret_endpoint,
-        .credentials = database.cloud.credentials,
-    };
-    if (!login_new(&who, &database.login, err)) {
-        cloud_close(&database.cloud);
-        return error_wrap(err, "DATABASE_URL");
     }
-    database.database = login_database(database.login);
-    *ret_database = database;
+    if (database->set.count == 0) {
+        struct terminal terminal = terminal_open(stderr, options->color);
+        terminal_print(&terminal, TONE_WARN, "the folder %s holds no migrations", database->site.target->migrations);
+    }
     return true;
 }
 
 void shell_close(struct shell_database *database) {
-    run_database_free(database->database);
-    login_free(database->login);
+    site_close(&database->site);
     cloud_close(&database->cloud);
 }
 
@@ -158,34 +167,33 @@ static void cancel_run(void *control) {
 
 static bool execute(const struct options *options, const struct shell_run *wanted, struct run_request *request,
                     struct arena *arena, struct run_report *ret_report, struct error *err) {
-    struct migration_set set;
     struct shell_database database;
-    if (!shell_begin(options, arena, &set, err) || !shell_open(options, &database, err))
+    if (!shell_open(options, arena, &database, err))
         return false;
+    const struct site *site = &database.site;
+    request->target = site->target->name;
+    request->lock_timeout_ms = (unsigned)site->target->lock_timeout_ms;
     shutdown_block();
-    struct run_control *control = run_control_new();
     struct shutdown *shutdown = NULL;
-    struct shutdown_steps steps = {.context = control, .stop = stop_run, .cancel = cancel_run};
+    struct shutdown_steps steps = {.context = site->control, .stop = stop_run, .cancel = cancel_run};
     bool done = shutdown_watch(&steps, &shutdown, err);
     if (done) {
         struct shell shell = {.terminal = terminal_open(stderr, options->color), .arena = arena};
         struct run_observer observer = {.event = show_event, .context = &shell};
-        done = wanted->baseline
-                   ? adopt_execute(database.database, &set, wanted->baseline, request, &observer, control, arena,
-                                   ret_report, err)
-                   : run_execute(database.database, &set, request, &observer, control, arena, ret_report, err);
+        done = wanted->baseline ? adopt_execute(site->database, &database.set, wanted->baseline, request, &observer,
+                                                site->control, arena, ret_report, err)
+                                : run_execute(site->database, &database.set, request, &observer, site->control, arena,
+                                              ret_report, err);
         terminal_clear(&shell.terminal);
         (void)shutdown_end(shutdown);
     }
     shell_close(&database);
-    run_control_free(control);
     return done;
 }
 
 int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena) {
     struct run_request request = {
         .id = run_id(arena),
-        .target = options->target,
         .release = wanted->release,
         .reason = wanted->reason,
         .publisher = who(arena),
@@ -196,7 +204,6 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
         .allow_out_of_order = true, // whoever has the database's password
         .lock_wait_ms = (unsigned)wanted->lock_wait_ms,
         .session_pooler = wanted->session_pooler,
-        .lock_timeout_ms = (unsigned)wanted->lock_timeout_ms,
     };
     struct run_report report;
     struct error err = {0};

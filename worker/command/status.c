@@ -5,11 +5,11 @@
 #include "command/terminal.h"
 #include <string.h>
 
-static void print_json(const struct options *options, const struct status_item *items, size_t count) {
+static void print_json(const char *target, const struct status_item *items, size_t count) {
     cleanup_text struct text out = TEXT(64 << 20);
     struct json_writer writer = JSON_WRITER(&out);
     json_begin_object(&writer, NULL);
-    json_put_string(&writer, "target", options->target);
+    json_put_string(&writer, "target", target);
     json_begin_array(&writer, "migrations");
     for (size_t i = 0; i < count; i++)
         report_status_item(&writer, &items[i]);
@@ -63,18 +63,17 @@ static void print_table(const struct options *options, const struct status_item 
 
 int command_status(const struct options *options, struct arena *arena) {
     struct error err = {0};
-    struct migration_set set;
     struct shell_database database;
-    if (!shell_begin(options, arena, &set, &err) || !shell_open(options, &database, &err))
+    if (!shell_open(options, arena, &database, &err))
         return report_failure(options, &err);
     struct status_item *items = NULL;
     size_t count = 0;
-    bool done = run_status(database.database, &set, NULL, arena, &items, &count, &err);
+    bool done = run_status(database.site.database, &database.set, NULL, arena, &items, &count, &err);
     shell_close(&database);
     if (!done)
         return report_failure(options, &err);
     if (options->json)
-        print_json(options, items, count);
+        print_json(database.site.target->name, items, count);
     else
         print_table(options, items, count);
     return 0;

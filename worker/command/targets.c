@@ -1,0 +1,255 @@
+// Reads the targets file and chooses a message's target. See targets.h.
+#include "command/targets.h"
+#include "base/json.h"
+#include "google/pubsub.h"
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 63, SUBSCRIPTIONS_MAX = 100, LOCK_WAIT_MAX_MS = 3600000, LOCK_TIMEOUT_MAX_MS = 3600000 };
+
+// ---- one reader per member ---------------------------------------------------------------------------------------------
+
+static bool wrong(struct error *err, const char *shape) {
+    return error_set(err, ERROR_CONFIGURATION, "must be %s", shape);
+}
+
+static bool read_name(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    struct view name;
+    bool fine = json_string(json, &name) && name.length > 0 && name.length <= NAME_MAX_BYTES;
+    for (size_t i = 0; fine && i < name.length; i++) {
+        char c = name.data[i];
+        fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    if (!fine)
+        return wrong(err, "1 to 63 of a-z, 0-9, _ and -");
+    target->name = arena_copy(arena, name.data, name.length);
+    return true;
+}
+
+static bool read_database(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    struct view database;
+    if (!json_string(json, &database) || database.length == 0)
+        return wrong(err, "a connection string, or secret:projects/PROJECT/secrets/NAME/versions/latest");
+    target->database = arena_copy(arena, database.data, database.length);
+    return true;
+}
+
+static bool read_iam(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    (void)arena;
+    return json_boolean(json, &target->database_iam) || wrong(err, "true or false");
+}
+
+static bool read_migrations(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    struct view folder;
+    if (!json_string(json, &folder) || folder.length == 0)
+        return wrong(err, "a folder");
+    target->migrations = arena_copy(arena, folder.data, folder.length);
+    return true;
+}
+
+static bool is_listed(const char *const *list, const char *name) {
+    while (*list && strcmp(*list, name) != 0)
+        list++;
+    return *list;
+}
+
+static bool read_subscriptions(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    static const char shape[] = "a list of subscriptions, projects/PROJECT/subscriptions/NAME";
+    const char **list = arena_array(arena, SUBSCRIPTIONS_MAX + 1, sizeof(*list));
+    size_t count = 0;
+    if (json_type(json) != JSON_ARRAY)
+        return wrong(err, shape);
+    for (const struct json *item = json_first(json); item; item = json_next(item)) {
+        struct view text;
+        const char *name = NULL;
+        if (!json_string(item, &text) || count == SUBSCRIPTIONS_MAX)
+            return wrong(err, shape);
+        if (!pubsub_name("subscriptions", text.data, NULL, arena, &name, err))
+            return false;
+        if (is_listed(list, name))
+            return error_set(err, ERROR_CONFIGURATION, "has %.128s twice", name);
+        list[count++] = name;
+    }
+    if (count == 0) // nobody, or everybody? Leaving it out says the one; there is no use for the other.
+        return wrong(err, "left out, or name a subscription");
+    target->subscriptions = list;
+    return true;
+}
+
+static bool read_out_of_order(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    (void)arena;
+    return json_boolean(json, &target->out_of_order) || wrong(err, "true or false");
+}
+
+static bool read_time(const struct json *json, uint64_t min, uint64_t max, const char *shape, uint64_t *ret_ms,
+                      struct error *err) {
+    struct view text;
+    uint64_t ms;
+    if (!json_string(json, &text) || !text_to_ms(text, max, &ms) || ms < min)
+        return wrong(err, shape);
+    *ret_ms = ms;
+    return true;
+}
+
+static bool read_lock_wait(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    (void)arena;
+    return read_time(json, 0, LOCK_WAIT_MAX_MS, "a time such as \"570s\", within 0s..3600s", &target->lock_wait_ms,
+                     err);
+}
+
+static bool read_lock_timeout(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    (void)arena;
+    return read_time(json, 1, LOCK_TIMEOUT_MAX_MS, "a time such as \"200ms\", within 1ms..1h", &target->lock_timeout_ms,
+                     err);
+}
+
+// ---- the file ----------------------------------------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    bool (*read)(const struct json *json, struct arena *arena, struct target *target, struct error *err);
+    bool needed;
+} members[] = {
+    {"name", read_name, true},
+    {"database", read_database, true},
+    {"database_iam", read_iam, false},
+    {"migrations", read_migrations, false},
+    {"subscriptions", read_subscriptions, false},
+    {"out_of_order", read_out_of_order, false},
+    {"lock_wait", read_lock_wait, false},
+    {"lock_timeout", read_lock_timeout, false},
+};
+enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
+
+static bool is_member(const char *name) {
+    for (size_t i = 0; i < MEMBERS; i++)
+        if (strcmp(members[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool read_target(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    if (json_type(json) != JSON_OBJECT)
+        return wrong(err, "an object");
+    for (const struct json *member = json_first(json); member; member = json_next(member))
+        if (!is_member(json_name(member)))
+            return error_set(err, ERROR_CONFIGURATION, "has a member '%.64s', which is none", json_name(member));
+    for (size_t i = 0; i < MEMBERS; i++) {
+        const struct json *member = json_get(json, members[i].name);
+        if (!member && members[i].needed)
+            return error_set(err, ERROR_CONFIGURATION, "has no %s", members[i].name);
+        if (member && !members[i].read(member, arena, target, err))
+            return error_wrap(err, "%s", members[i].name);
+    }
+    return true;
+}
+
+// Two names for one database would share its ledger.
+static bool check_twins(const struct targets *targets, struct error *err) {
+    const struct target *last = &targets->items[targets->count - 1];
+    for (const struct target *other = targets->items; other < last; other++) {
+        if (strcmp(other->name, last->name) == 0)
+            return error_set(err, ERROR_CONFIGURATION, "there is another target '%s'", last->name);
+        if (strcmp(other->database, last->database) == 0)
+            return error_set(err, ERROR_CONFIGURATION, "it has the same database as '%s'", other->name);
+    }
+    return true;
+}
+
+static bool read_all(const struct json *list, const struct target *defaults, struct arena *arena,
+                     struct targets *targets, struct error *err) {
+    for (const struct json *item = json_first(list); item; item = json_next(item)) {
+        if (targets->count == TARGETS_MAX)
+            return error_set(err, ERROR_CONFIGURATION, "there are more than %d targets", TARGETS_MAX);
+        struct target *target = &targets->items[targets->count++];
+        *target = *defaults;
+        target->name = target->database = NULL;
+        if (!read_target(item, arena, target, err) || !check_twins(targets, err))
+            return target->name ? error_wrap(err, "target '%s'", target->name)
+                                : error_wrap(err, "target number %zu", targets->count);
+    }
+    return targets->count > 0 || error_set(err, ERROR_CONFIGURATION, "there are no targets");
+}
+
+bool targets_read(struct view json, const struct target *defaults, struct arena *arena, struct targets *ret_targets,
+                  struct error *err) {
+    cleanup_json struct json *file = NULL;
+    struct targets targets = {.items = arena_array(arena, TARGETS_MAX, sizeof(*targets.items))};
+    if (!json_parse(json, &file, err)) {
+        err->code = ERROR_CONFIGURATION;
+        return false;
+    }
+    const struct json *list = json_get(file, "targets");
+    if (json_type(file) != JSON_OBJECT || !list || json_type(list) != JSON_ARRAY)
+        return error_set(err, ERROR_CONFIGURATION, "it must be an object with a list of targets: {\"targets\":[...]}");
+    for (const struct json *member = json_first(file); member; member = json_next(member))
+        if (member != list)
+            return error_set(err, ERROR_CONFIGURATION, "there is a member '%.64s' beside targets", json_name(member));
+    if (!read_all(list, defaults, arena, &targets, err)) {
+        targets_forget(&targets);
+        return false;
+    }
+    *ret_targets = targets;
+    return true;
+}
+
+void targets_forget(struct targets *targets) {
+    for (size_t i = 0; i < targets->count; i++)
+        if (targets->items[i].database)
+            memory_wipe(targets->items[i].database, strlen(targets->items[i].database));
+}
+
+// ---- choosing ----------------------------------------------------------------------------------------------------------
+
+const struct target *targets_find(const struct targets *targets, const char *name) {
+    for (size_t i = 0; i < targets->count; i++)
+        if (strcmp(targets->items[i].name, name) == 0)
+            return &targets->items[i];
+    return NULL;
+}
+
+static bool has(const struct target *target, const char *subscription) {
+    return target->subscriptions && is_listed(target->subscriptions, subscription);
+}
+
+// How many targets have the subscription, and the first of them.
+static size_t count_bound(const struct targets *targets, const char *subscription, const struct target **ret_first) {
+    size_t count = 0;
+    for (size_t i = targets->count; i-- > 0;)
+        if (has(&targets->items[i], subscription)) {
+            *ret_first = &targets->items[i];
+            count++;
+        }
+    return count;
+}
+
+static bool choose_named(const struct targets *targets, const char *wanted, const struct target **ret_target,
+                         struct error *err) {
+    *ret_target = targets_find(targets, wanted);
+    if (*ret_target)
+        return true;
+    if (targets->count == 1)
+        return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here, only '%s'", wanted,
+                         targets->items[0].name);
+    return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here", wanted);
+}
+
+bool targets_choose(const struct targets *targets, const char *wanted, const char *subscription,
+                    const struct target **ret_target, struct error *err) {
+    const struct target *bound = NULL, *target = NULL;
+    size_t count = count_bound(targets, subscription, &bound);
+    if (wanted) {
+        if (!choose_named(targets, wanted, &target, err))
+            return false;
+    } else if (count == 1) {
+        target = bound;
+    } else if (targets->count == 1) {
+        target = &targets->items[0];
+    } else {
+        return error_set(err, ERROR_TARGET_UNKNOWN, "the message names no target, and there are %zu that it may mean",
+                         count ? count : targets->count);
+    }
+    if ((count > 0 || target->subscriptions) && !has(target, subscription))
+        return error_set(err, ERROR_TARGET_FORBIDDEN, "%s may not address the target '%s'", subscription, target->name);
+    *ret_target = target;
+    return true;
+}

@@ -1,0 +1,36 @@
+// Which databases there are, what holds for each, and which of them a message may mean. Pure: where the file comes from, and what is
+// opened then, is left to site.c.
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/text.h"
+
+enum { TARGETS_MAX = 16 };
+
+struct target {
+    const char *name;                 // 1 to 63 of a-z, 0-9, _ and -
+    char *database;                   // a connection string, or "secret:..."
+    bool database_iam;                // see command/login.h
+    const char *migrations;           // the folder
+    const char *const *subscriptions; // full names, NULL-terminated: only their messages; NULL: everybody's
+    bool out_of_order;                // messages may ask for versions below the newest applied one
+    uint64_t lock_wait_ms, lock_timeout_ms;
+};
+struct targets { // in the arena given
+    struct target *items;
+    size_t count; // at least 1
+};
+// {"targets":[{"name":...,"database":...,...}]}. What a target does not say is taken from `defaults`. Errors: ERROR_CONFIGURATION with the
+// target and the member, and never with what a connection string says.
+bool targets_read(struct view json, const struct target *defaults, struct arena *arena, struct targets *ret_targets,
+                  struct error *err);
+// Wipes the connection strings, once they are somewhere else.
+void targets_forget(struct targets *targets);
+
+const struct target *targets_find(const struct targets *targets, const char *name); // NULL: there is none
+// The target that a message means which came through `subscription` and names `wanted`, or none (NULL): then the one that the
+// subscription is bound to, or the only one there is. A target with subscriptions takes their messages only, and a subscription
+// that some target has reaches no target that does not have it.
+// Errors: ERROR_TARGET_UNKNOWN, ERROR_TARGET_FORBIDDEN.
+bool targets_choose(const struct targets *targets, const char *wanted, const char *subscription,
+                    const struct target **ret_target, struct error *err);
