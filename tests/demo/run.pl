@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../lib";
 use Cwd qw(abs_path);
-use stage qw(say_step show set_up);
+use stage qw(say_step show set_up environment);
 
 package here {    # the real folder, where Pawl::Worker wants something with a folder
     sub new { my ($class, $folder) = @_; return bless {folder => $folder}, $class }
@@ -16,18 +16,28 @@ package here {    # the real folder, where Pawl::Worker wants something with a f
 $| = 1;
 my $folder = abs_path("$FindBin::Bin/../../migrations");
 my ($database, $cloud, undef, $worker) = set_up(migrations => here->new($folder), cloud_port => $ENV{CLOUD_PORT} // 8085, port => $ENV{PORT} // 8080);
-my $project = $cloud->project;
 say_step('running; Ctrl-C ends it');
-show("worker     " . $worker->url . "    (GET /health, GET /ready, POST /)");
-show("Pub/Sub    " . $cloud->url . "    (project $project: topics pawl-migrate and pawl-dead, subscriptions pawl-push and pawl-parked)");
-show("database   psql '" . $database->url . "'");
-show("migrations $folder");
-say_step('publish');
-show("curl -s " . $cloud->url . "/v1/projects/$project/topics/pawl-migrate:publish -d '{\"messages\":[{\"attributes\":{\"reason\":\"by hand\"}}]}'");
-show("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB=" . $cloud->url . "/ CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true \\\n"
-        . "  gcloud --project=$project pubsub topics publish pawl-migrate --message='{\"release\":\"abc\"}'");
-say_step('from a shell');
-show("DATABASE_URL='" . $database->url . "' " . ($ENV{BUILD} // 'build/debug') . "/pawl status");
+show("worker     " . $worker->url);
+show("Pub/Sub    " . $cloud->url . "    (topics pawl-migrate and pawl-dead, subscriptions pawl-push and pawl-dead)");
+show("database   " . $database->url);
+show("migrations $folder    (a file added here is applied by the next message)");
+
+say_step('paste this into another shell');
+my %environment = environment($cloud, $worker);
+my $build       = abs_path($ENV{BUILD} // 'build/debug');
+sub exported { my (%variables) = @_; return join ' ', 'export', map { "$_=" . ($variables{$_} =~ m{[^\w.:/-]} ? "'$variables{$_}'" : $variables{$_}) } sort keys %variables }
+show(exported(%{$environment{pawl}}));
+show(exported(%{$environment{gcloud}}));
+show(exported(DATABASE_URL => $database->url, PAWL_MIGRATIONS => $folder) . qq( PATH="$build:\$PATH"));
+show(qq{TOKEN=\$(curl -s -H Metadata-Flavor:Google '$environment{identity}')});
+
+say_step('then, for example');
+show($_) for 'pawl publish --release abc --wait',
+    q(gcloud pubsub topics publish pawl-migrate --message='{"release":"abc"}'),
+    "curl -s $environment{publish} -d '" . '{"messages":[{"attributes":{"release":"abc"}}]}' . "'",
+    qq(curl -s -H "Authorization: Bearer \$TOKEN" $environment{pawl}{PAWL_URL}/targets/default),
+    'pawl status',
+    'pawl replay';
 say_step('log');
 
 # What a person wants of a line; whoever pipes this gets the line itself.

@@ -33,6 +33,9 @@ sub start {
 sub process { return $_[0]{process} }
 sub stop { return $_[0]{process}->stop }
 sub jwks_url { return $_[0]{url} . '/oauth2/v3/certs' }
+sub host { return $_[0]{url} =~ s{^http://}{}r }
+# Who its metadata server says that one is: put it on PAWL_READERS, and `pawl publish --wait` may ask.
+sub asker { return 'pawl@' . $_[0]->project . '.iam.gserviceaccount.com' }
 
 # ---- keys and tokens -----------------------------------------------------------------------------------------
 
@@ -64,7 +67,7 @@ sub set_secret {
 sub secret_accesses { return $_[0]->request(GET => '/localcloud/secrets')->{accesses} }
 
 # What a worker is told, so that metadata server and Secret Manager are this one.
-sub google { my ($self) = @_; return (GCE_METADATA_HOST => $self->{url} =~ s{^http://}{}r, CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER => $self->{url}) }
+sub google { my ($self) = @_; return (GCE_METADATA_HOST => $self->host, CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER => $self->{url}) }
 
 # ---- faults and deliveries -----------------------------------------------------------------------------------
 

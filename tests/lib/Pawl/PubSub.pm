@@ -6,6 +6,7 @@ use Carp qw(croak);
 use HTTP::Tiny;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64 decode_base64);
+use POSIX qw(strftime);
 use Pawl::Wait qw(patience);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -110,6 +111,14 @@ sub deadline {
     return $self->request(
         POST => '/v1/' . $self->subscription_name($subscription) . ':modifyAckDeadline',
         {ackIds => [map { ref $_ ? $_->{ackId} : $_ } @received], ackDeadlineSeconds => $seconds});
+}
+
+# Everything published since then, in seconds of Unix time, is delivered again, where it is still retained.
+sub seek {
+    my ($self, $subscription, $since) = @_;
+    return $self->request(
+        POST => '/v1/' . $self->subscription_name($subscription) . ':seek',
+        {time => strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $since)});
 }
 
 1;
