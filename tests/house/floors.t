@@ -25,7 +25,7 @@ my @banned = qw(strcpy strcat sprintf vsprintf gets atoi atol atoll strtok alloc
 
 my $banned = do { my $any = join '|', @banned; qr/(?<![\w.>])($any)\s*\(/ };
 
-my @files = split /\n/, `git ls-files 'worker/*.c' 'worker/*.h' 'worker/*.def'`;
+my @files = sort split /\n/, `find worker -name '*.c' -o -name '*.h' -o -name '*.def'`; # not git: Cloud Build gets no repository
 cmp_ok(scalar @files, '>', 30, 'the worker has its rooms');
 
 my (@upwards, @foreign, @words, @long_files, @long_functions, @wordless);
