@@ -74,9 +74,11 @@ static int print_overview(FILE *stream, int code) {
                       "happens.\n\nusage: pawl COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         text_printf(&out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    text_append(&out, "  help       this text; `help COMMAND`, `help options`, `help errors`, `help CODE` for more\n"
-                      "  version    the version of this binary\n\n"
-                      "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
+    text_append(
+        &out,
+        "  help       this text; `help COMMAND`, `help options`, `help errors`, `help hazards`, `help CODE` for more\n"
+        "  version    the version of this binary\n\n"
+        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
     print(stream, &out);
     return code;
 }
