@@ -75,6 +75,7 @@ static const char arrival_sql[] =
     "  publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
     "  state = CASE WHEN r.state = 'applied' THEN r.state ELSE EXCLUDED.state END,"
     "  finished_at = CASE WHEN r.state = 'applied' THEN r.finished_at ELSE EXCLUDED.finished_at END,"
+    "  pending = CASE WHEN r.state = 'applied' THEN r.pending ELSE 0 END,"
     "  error = NULL, message = NULL, file = NULL, line = NULL, statement = NULL, sqlstate = NULL, detail = NULL,"
     "  hint = NULL)"
     " SELECT complete, newest, applied FROM state";

@@ -52,6 +52,18 @@ static void a_duplicate_erases_nothing_of_the_run_that_applied(void **state) {
     assert_string_equal(world_ask(world, "SELECT state || applied || attempts FROM pawl.runs"), "applied12");
 }
 
+static void a_failed_run_that_comes_again_with_nothing_left_leaves_nothing_pending(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "SELECT nosuch;");
+    assert_false(world_run(world, "m"));
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_must_run(world, "another");
+    world_must_run(world, "m");
+    assert_string_equal(
+        world_ask(world, "SELECT concat_ws(' ', state, error, applied, pending) FROM pawl.runs WHERE id = 'm'"),
+        "nothing_pending 0 0");
+}
+
 static void a_failure_in_the_middle_keeps_what_is_before_and_leaves_what_is_after(void **state) {
     struct world *world = *state;
     world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
@@ -313,6 +325,7 @@ int main(void) {
         TEST(an_empty_database_gets_every_file_once_and_in_order),
         TEST(a_run_with_nothing_pending_is_one_round_trip),
         TEST(a_duplicate_erases_nothing_of_the_run_that_applied),
+        TEST(a_failed_run_that_comes_again_with_nothing_left_leaves_nothing_pending),
         TEST(a_failure_in_the_middle_keeps_what_is_before_and_leaves_what_is_after),
         TEST(a_deferred_constraint_fails_its_own_migration),
         TEST(a_file_reaches_neither_the_ledger_nor_the_next_file),
