@@ -79,7 +79,6 @@ output "next" {
 
        gcloud logging read 'resource.type="cloud_run_revision" resource.labels.service_name="${var.name}"' --project=${var.project} --limit=20 --freshness=1h
     %{~if var.github != null}
-
     4. For GitHub Actions, set these variables of the repository (infra/github/deploy.yaml uses them):
 
        gh variable set PROJECT --body ${var.project}
