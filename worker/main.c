@@ -138,12 +138,13 @@ static int run_command(const struct command *command, char *const arguments[]) {
     return report_failure(&(struct options){.json = wants_json(arguments), .color = "auto"}, &err);
 }
 
-// Where one of the three is closed, the next socket would take its number, and what we print would go to the database.
+// Where one of the three is closed, the next socket would take its number, and what we print would go to the database. An image that holds
+// nothing but this binary may lack /dev/null: it is opened only where there is something to fill.
 static bool hold_standard_files(void) {
-    int fd = 0;
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDWR);
-    return fd >= 0 && close(fd) == 0;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
 }
 
 // What was promised on standard output must have got there: a full disk or a closed pipe is a failure.
