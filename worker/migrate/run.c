@@ -78,8 +78,8 @@ static bool arrive(struct run *run, const char *digest, bool *ret_known, struct 
     if (settings == POSTGRES_BROKEN)
         return false;
     bool done = take(run->postgres, 1, &rows, settings == POSTGRES_DONE ? err : &late) && settings == POSTGRES_DONE;
-    if (!done && (!*err->sqlstate || !postgres_alive(run->postgres)))
-        return false;
+    if (!done && (!*err->sqlstate || err->code == ERROR_DATABASE_UNAVAILABLE))
+        return false; // a connection that breaks only after the refusal is found out by the next command
     *ret_known = done && ledger_arrived(rows, run->arena, ret_arrival);
     return true;
 }

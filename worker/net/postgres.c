@@ -357,7 +357,8 @@ bool postgres_query(struct postgres *postgres, const char *sql, const char *cons
         return false;
     struct error late = {0};
     enum postgres_answer end = postgres_receive(postgres, NULL, &late);
-    if (answer == POSTGRES_DONE && end != POSTGRES_SYNCED) // a deferred constraint speaks up at the implicit commit
+    // A deferred constraint speaks up at the implicit commit; and a connection that breaks explains more than a refusal before it.
+    if ((answer == POSTGRES_DONE && end != POSTGRES_SYNCED) || end == POSTGRES_BROKEN)
         *err = late;
     if (end == POSTGRES_REFUSED && postgres_receive(postgres, NULL, &late) != POSTGRES_SYNCED)
         *err = late;

@@ -4,7 +4,9 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 // The real PgBouncer in front of the test's server, in the mode given. It refuses to run as root, as the server does.
@@ -23,7 +25,7 @@ static void pooler_start(struct pooler *pooler, const char *mode) {
     snprintf(pooler->folder, sizeof(pooler->folder), "/tmp/pawl-pooler.XXXXXX");
     assert_non_null(mkdtemp(pooler->folder));
     assert_int_equal(chmod(pooler->folder, 0777), 0);
-    char path[128];
+    char path[100];
     snprintf(path, sizeof(path), "%s/pooler.ini", pooler->folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -45,9 +47,17 @@ static void pooler_start(struct pooler *pooler, const char *mode) {
         _exit(127);
     }
     snprintf(path, sizeof(path), "%s/.s.PGSQL.6432", pooler->folder);
-    for (int i = 0; i < 250 && access(path, F_OK) != 0; i++)
-        clock_sleep_ms(20);
-    assert_int_equal(access(path, F_OK), 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    int refused = -1;
+    for (int i = 0; i < 500 && refused != 0; i++) { // the file is there a little before anybody listens
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        refused = connect(fd, (struct sockaddr *)&address, sizeof(address));
+        close(fd);
+        if (refused != 0)
+            clock_sleep_ms(20);
+    }
+    assert_int_equal(refused, 0);
 }
 
 static void pooler_stop(struct pooler *pooler) {
