@@ -163,3 +163,11 @@ resource "google_pubsub_subscription_iam_member" "operator" {
   role         = "roles/pubsub.subscriber"
   member       = each.value
 }
+
+# To wait for what they published: only service accounts get ID tokens for the service.
+resource "google_service_account_iam_member" "operator_as_publisher" {
+  for_each           = toset(var.operators)
+  service_account_id = google_service_account.publisher.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = each.value
+}

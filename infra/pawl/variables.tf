@@ -191,7 +191,7 @@ variable "images_kept" {
 }
 
 variable "operators" {
-  description = "Who may publish by hand and send parked messages back (`pawl replay`), such as group:platform@example.com."
+  description = "Who may publish by hand, wait for the result, and send parked messages back (`pawl replay`), such as group:platform@example.com."
   type        = list(string)
   default     = []
 }
