@@ -138,5 +138,30 @@ subtest 'what was counted' => sub {
     like($metrics->{content}, qr/# EOF\n\z/, 'the end');
 };
 
+subtest 'a statement that takes long' => sub {
+    $migrations->write('0006_long.sql', "SELECT pg_sleep(60);\n");
+    my $pid = fork // die;
+    if ($pid == 0) {
+        push_message('120', {});
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    my $run = wait_until {
+        my $run = ask('/runs/120')->{json};
+        $run && $run->{watched} ? $run : undef
+    }
+    what => 'the run to be watched';
+    is($run->{state}, 'running', 'while it runs');
+    like($run->{progress}, qr{^pawl 120 \d+/\d+ 0006_long}, 'where it is');
+    like($run->{watched}, qr/^runs for \d+ s, waits for Timeout PgSleep$/, 'and how its statement does');
+    my $line = $worker->wait_log(qr/^0006_long\.sql runs for/);
+    is($line->{severity}, 'NOTICE', 'the log says it too');
+    $database->execute(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND datname = current_database()});
+    waitpid $pid, 0;
+    $run = ask('/runs/120')->{json};
+    is($run->{state}, 'failed', 'once it has ended');
+    is($run->{watched}, undef, 'there is nothing to watch');
+};
+
 is($worker->stop, 0, 'exit code 0');
 done_testing();

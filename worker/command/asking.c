@@ -73,6 +73,7 @@ static void write_run(const char *id, const struct history_run *run, struct text
     put_json(&writer, "applied", run->applied);
     put_json(&writer, "pending", run->pending);
     put_string(&writer, "progress", run->progress);
+    put_string(&writer, "watched", run->watched);
     put_string(&writer, "error", run->error);
     put_string(&writer, "message", run->message);
     put_string(&writer, "file", run->file);

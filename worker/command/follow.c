@@ -50,11 +50,13 @@ static void draw(const struct pursuit *pursuit, uint64_t seconds) {
     size_t digits = strspn(progress, "0123456789"), more = progress[digits] == '/' ? digits + 1 : digits;
     size_t total_digits = strspn(progress + more, "0123456789");
     uint64_t at, total;
-    cleanup_text struct text label = TEXT(512);
+    cleanup_text struct text label = TEXT(2048);
     if (text_to_u64((struct view){progress, digits}, SIZE_MAX, &at) && at > 0 &&
         text_to_u64((struct view){progress + more, total_digits}, SIZE_MAX, &total)) {
         text_printf(&label, "%s, %llu s", progress + more + total_digits + (progress[more + total_digits] == ' '),
                     (unsigned long long)seconds);
+        if (*pursuit->outcome.watched)
+            text_printf(&label, "; %s", pursuit->outcome.watched);
         terminal_progress(pursuit->follow->terminal, at - 1, total, text_string(&label));
         return;
     }

@@ -18,6 +18,7 @@ const struct outcome outcome_unknown = {
     .hint = "",
     .remedy = "",
     .progress = "",
+    .watched = "",
     .holder = "",
 };
 
@@ -76,6 +77,7 @@ bool outcome_read(const struct json *json, struct arena *arena, struct outcome *
         {"error", &outcome.error},       {"message", &outcome.message}, {"file", &outcome.file},
         {"sqlstate", &outcome.sqlstate}, {"detail", &outcome.detail},   {"hint", &outcome.hint},
         {"remedy", &outcome.remedy},     {"holder", &outcome.holder},   {"progress", &outcome.progress},
+        {"watched", &outcome.watched},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         *texts[i].place = text_of(json, texts[i].name, arena);

@@ -14,6 +14,7 @@ struct outcome {       // strings are "" when the worker did not say
     const char *run, *target, *release, *served_by, *version;
     const char *error, *message, *file, *sqlstate, *detail, *hint, *remedy; // of a failure
     const char *progress;                                                   // "2/5 0002_index.sql" of what runs
+    const char *watched;                                                    // how far its statement is
     const char *holder;                                                     // whom it waits for
     int64_t line, statement, statements, pending, ms;
     const struct outcome_item *items;

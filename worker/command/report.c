@@ -157,6 +157,13 @@ bool report_wait_due(uint64_t waited_ms, uint64_t *told_ms) {
     return true;
 }
 
+bool report_watch_due(uint64_t ms, struct report_pace *pace) {
+    if (ms < pace->last_ms)
+        pace->told_ms = 0;
+    pace->last_ms = ms;
+    return report_wait_due(ms, &pace->told_ms);
+}
+
 struct report_time report_time(uint64_t ms) {
     struct report_time time;
     unsigned long long number = ms;

@@ -29,6 +29,11 @@ void report_error_table(struct text *out);
 void report_error_help(enum error_code code, struct text *out);
 // Whether it is time to tell that a run waits: the first time, then ever more rarely (after 10 s, 20 s, 40 s, ...). `told_ms` begins as 0.
 bool report_wait_due(uint64_t waited_ms, uint64_t *told_ms);
+// The same of statements that take long, one after the other: each begins anew.
+struct report_pace { // begins as zero
+    uint64_t last_ms, told_ms;
+};
+bool report_watch_due(uint64_t ms, struct report_pace *pace);
 // "207 ms", "12.4 s", "3 min 20 s".
 struct report_time {
     char text[32];

@@ -35,7 +35,8 @@ struct delivery { // one push on its way
     bool began; // the engine keeps the run's row from here on
     struct run_report report;
     struct log_context log;
-    uint64_t wait_told_ms; // see report_wait_due
+    uint64_t wait_told_ms;      // see report_wait_due
+    struct report_pace watched; // of log lines
 };
 
 // ---- token: before any byte of the body --------------------------------------------------------------------------------
@@ -157,6 +158,15 @@ static bool read_source(struct delivery *delivery, struct error *err) {
 
 // ---- lock, ledger, plan, apply -----------------------------------------------------------------------------------------
 
+static void log_watched(struct delivery *delivery, const struct run_event *event, const char *file) {
+    const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms),
+                                       LOG_NUMBER("done", (int64_t)event->work_done),
+                                       LOG_NUMBER("total", (int64_t)event->work_total)};
+    if (report_watch_due(event->ms, &delivery->watched))
+        log_fields(LOG_NOTICE, &delivery->log, fields, event->work_total > 0 ? 4 : 2, "%s%s%s", file, *file ? " " : "",
+                   event->text);
+}
+
 static void log_run_event(void *context, const struct run_event *event) {
     struct delivery *delivery = context;
     const char *file = event->migration ? event->migration->file : "";
@@ -172,6 +182,9 @@ static void log_run_event(void *context, const struct run_event *event) {
     case RUN_RETRYING:
         log_fields(LOG_NOTICE, &delivery->log, fields, 2, "%s is tried again: %s", file,
                    event->holder ? event->holder : "");
+        break;
+    case RUN_WATCHED:
+        log_watched(delivery, event, file);
         break;
     case RUN_LOCKED:
     case RUN_STARTED:

@@ -17,6 +17,7 @@ struct shell {
     const struct migration **sent; // in the order in which they were sent to the server
     size_t sent_count, applied;    // the one at work is sent[applied]
     uint64_t wait_told_ms;         // see report_wait_due
+    struct report_pace watched;    // of lines, where there is no bar
 };
 
 // Without --target (the option's default) a file of one target leaves no question.
@@ -84,6 +85,20 @@ static void show_progress(struct shell *shell, const struct run_event *event) {
         terminal_progress(&shell->terminal, shell->applied, event->total, shell->sent[shell->applied]->file);
 }
 
+// The bar is the statement's own as long as it runs. Whoever has no bar hears of it ever more rarely.
+static void show_watched(struct shell *shell, const struct run_event *event, const char *file) {
+    cleanup_text struct text label = TEXT(2048);
+    if (event->work_total > 0)
+        text_printf(&label, "%u %% ", (unsigned)((double)event->work_done * 100 / (double)event->work_total));
+    text_printf(&label, "%s%s%s", file, *file ? " " : "", event->text);
+    if (shell->terminal.live && event->work_total > 0)
+        terminal_progress(&shell->terminal, event->work_done, event->work_total, text_string(&label));
+    else if (shell->terminal.live)
+        terminal_draw(&shell->terminal, TONE_WARN, "%s", text_string(&label));
+    else if (report_watch_due(event->ms, &shell->watched))
+        terminal_print(&shell->terminal, TONE_PLAIN, "%s%s%s", file, *file ? " " : "", event->text);
+}
+
 static void note_sent(struct shell *shell, const struct run_event *event) {
     if (!shell->sent)
         shell->sent = arena_array(shell->arena, event->total, sizeof(*shell->sent));
@@ -115,6 +130,9 @@ static void show_event(void *context, const struct run_event *event) {
         break;
     case RUN_RETRYING:
         terminal_print(&shell->terminal, TONE_WARN, "%s is tried again: %s", file, event->holder ? event->holder : "");
+        break;
+    case RUN_WATCHED:
+        show_watched(shell, event, file);
         break;
     case RUN_LOCKED:
         break;

@@ -22,6 +22,7 @@ enum {
 
 static bool landed(void *context, const struct flight *flight, const struct postgres_rows *rows, struct error *err) {
     struct sender *sender = context;
+    watch_landed(sender->order->watch);
     if (flight->kind == FLIGHT_CLOSE) {
         const char *ms = postgres_row_count(rows) == 1 ? postgres_value(rows, 0, 1) : NULL;
         uint64_t number = 0;

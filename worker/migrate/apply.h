@@ -4,6 +4,7 @@
 #pragma once
 #include "migrate/plan.h"
 #include "migrate/run.h"
+#include "migrate/watch.h"
 
 struct apply_order {
     const struct migration_set *set;
@@ -12,6 +13,7 @@ struct apply_order {
     uint64_t lock_timeout_ms;
     bool pooled; // each transaction takes the lock for itself, and what needs a session is refused
     const struct run_observer *observer; // may be NULL
+    struct watch *watch;                 // hears of every answer; may be NULL
     struct run_control *control;         // may be NULL
 };
 struct applied {         // grows as migrations are committed, also when a later one fails

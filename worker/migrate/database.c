@@ -58,19 +58,17 @@ void run_database_free(struct run_database *database) {
     memory_cleanup(&database);
 }
 
-static bool log_in(const struct run_database *database, const struct run_control *control, bool refused,
+static bool log_in(const struct run_database *database, const struct postgres_options *wanted, bool refused,
                    struct postgres **ret_postgres, struct error *err) {
     struct run_login login;
     if (!database->source.fetch(database->source.context, refused, &login, err))
         return false;
-    struct postgres_options options = {
-        .url = login.url.value,
-        .user = login.user[0] ? login.user : NULL,
-        .password = login.password.value,
-        .tls = login.tls,
-        .application_name = "pawl",
-        .stop = control_flag(control),
-    };
+    struct postgres_options options = *wanted;
+    options.url = login.url.value;
+    options.user = login.user[0] ? login.user : NULL;
+    options.password = login.password.value;
+    options.tls = login.tls;
+    options.application_name = "pawl";
     bool open = postgres_open(&options, ret_postgres, err);
     run_login_done(&login);
     return open;
@@ -79,10 +77,17 @@ static bool log_in(const struct run_database *database, const struct run_control
 // A password that was changed meanwhile shows as a refusal (class 28 of SQLSTATE).
 static bool connect(const struct run_database *database, const struct run_control *control,
                     struct postgres **ret_postgres, struct error *err) {
-    if (log_in(database, control, false, ret_postgres, err))
+    struct postgres_options options = {.stop = control_flag(control)};
+    if (log_in(database, &options, false, ret_postgres, err))
         return true;
     bool refused = err->code == ERROR_DATABASE_REFUSED && strncmp(err->sqlstate, "28", 2) == 0;
-    return refused && database->source.renewable && log_in(database, control, true, ret_postgres, err);
+    return refused && database->source.renewable && log_in(database, &options, true, ret_postgres, err);
+}
+
+bool database_second(struct run_database *database, const struct postgres_place *place, const atomic_bool *stop,
+                     struct postgres **ret_postgres, struct error *err) {
+    struct postgres_options options = {.place = place, .stop = stop};
+    return log_in(database, &options, false, ret_postgres, err);
 }
 
 bool run_database_warm(struct run_database *database, struct run_control *control, struct error *err) {

@@ -19,7 +19,8 @@ static const char find_sql[] =
     "   ORDER BY m.finished_at, m.file), '[]') FROM pawl.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
     " (SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE r.state = 'running'"
     "   AND a.datname = pg_catalog.current_database()"
-    "   AND pg_catalog.starts_with(a.application_name, 'pawl ' || r.id || ' ') LIMIT 1)"
+    "   AND pg_catalog.starts_with(a.application_name, 'pawl ' || r.id || ' ') LIMIT 1),"
+    " CASE state WHEN 'running' THEN progress END"
     " FROM pawl.runs r WHERE id = $1";
 
 static const char proved_sql[] =
@@ -81,10 +82,10 @@ bool history_find(struct run_database *database, const char *id, struct run_cont
     if (!*ret_found)
         return true;
     struct history_run run = {0};
-    const char **const members[] = {&run.state,    &run.target,     &run.release,     &run.publisher,  &run.origin,
-                                    &run.attempts, &run.applied,    &run.pending,     &run.error,      &run.message,
-                                    &run.file,     &run.line,       &run.statement,   &run.sqlstate,   &run.detail,
-                                    &run.hint,     &run.started_at, &run.finished_at, &run.migrations, &run.progress};
+    const char **const members[] = {
+        &run.state,   &run.target, &run.release,    &run.publisher,   &run.origin,     &run.attempts,  &run.applied,
+        &run.pending, &run.error,  &run.message,    &run.file,        &run.line,       &run.statement, &run.sqlstate,
+        &run.detail,  &run.hint,   &run.started_at, &run.finished_at, &run.migrations, &run.progress,  &run.watched};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         *members[i] = arena_string(arena, postgres_value(rows, 0, i));
     *ret_run = run;

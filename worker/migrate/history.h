@@ -10,6 +10,7 @@ struct history_run {   // lives in the arena given; NULL = not there
     const char *origin;                   // JSON: where a dead letter or a replay comes from
     const char *migrations; // JSON: [{"version","name","file","statements","ms"}] that took effect by this run
     const char *progress;   // while running: "pawl RUN 3/7 0003_orders.sql", as the session calls itself
+    const char *watched;    // while a statement takes long: what it does, how far it is, who is in its way
 };
 // `*ret_found` false: there is no such run, or no ledger yet. Errors: those of postgres.h.
 bool history_find(struct run_database *database, const char *id, struct run_control *control, struct arena *arena,

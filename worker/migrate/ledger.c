@@ -77,7 +77,7 @@ static const char arrival_sql[] =
     "  finished_at = CASE WHEN r.state = 'applied' THEN r.finished_at ELSE EXCLUDED.finished_at END,"
     "  pending = CASE WHEN r.state = 'applied' THEN r.pending ELSE 0 END,"
     "  error = NULL, message = NULL, file = NULL, line = NULL, statement = NULL, sqlstate = NULL, detail = NULL,"
-    "  hint = NULL)"
+    "  hint = NULL, progress = NULL)"
     " SELECT complete, newest, applied FROM state";
 // clang-format on
 
@@ -105,7 +105,7 @@ static const char departure_sql[] =
     "WITH state AS (UPDATE pawl.state SET digest = $12, newest = $13, applied = $14::bigint"
     " WHERE $12::text IS NOT NULL)"
     " UPDATE pawl.runs SET state = $2, applied = $3::bigint, pending = $4::bigint, error = $5, message = $6, file = $7,"
-    " line = $8::integer, statement = $9::integer, sqlstate = $10, detail = $11, hint = $15,"
+    " line = $8::integer, statement = $9::integer, sqlstate = $10, detail = $11, hint = $15, progress = NULL,"
     " finished_at = pg_catalog.clock_timestamp()"
     " WHERE id = $1 AND NOT (state = 'applied' AND $2 IN ('nothing_pending', 'superseded'))";
 

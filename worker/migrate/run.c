@@ -12,6 +12,7 @@
 #include "migrate/lock.h"
 #include "migrate/session.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -24,6 +25,7 @@ enum {
 };
 
 struct run {
+    struct run_database *database;
     const struct migration_set *set;
     const struct run_request *request;
     const struct run_observer *observer;
@@ -182,6 +184,21 @@ static bool make_plan(struct run *run, struct plan *ret_plan, struct error *err)
     return true;
 }
 
+// What a second connection could see through a pooler may be anybody's.
+static bool apply_watched(struct run *run, struct apply_order *order, struct error *err) {
+    struct watch_order watching = {.database = run->database,
+                                   .postgres = run->postgres,
+                                   .plan = order->plan,
+                                   .run = order->run,
+                                   .after_ms = run->request->watch_after_ms,
+                                   .observer = run->observer};
+    bool pooled = run->pooled || run->request->session_pooler;
+    order->watch = pooled ? NULL : watch_begin(&watching);
+    bool done = apply(run->postgres, order, run->arena, &run->applied, err);
+    watch_end(order->watch);
+    return done;
+}
+
 static bool run_plan(struct run *run, const struct plan *plan, struct error *err) {
     if (run->observer)
         run->observer->event(run->observer->context, &(struct run_event){.kind = RUN_LOCKED, .total = plan->count});
@@ -192,7 +209,7 @@ static bool run_plan(struct run *run, const struct plan *plan, struct error *err
                                 .pooled = run->pooled,
                                 .observer = run->observer,
                                 .control = run->control};
-    if (plan->count > 0 && !apply(run->postgres, &order, run->arena, &run->applied, err))
+    if (plan->count > 0 && !apply_watched(run, &order, err))
         return false;
     const char *state = run->applied.count > 0 ? "applied" : plan->superseded ? "superseded" : "nothing_pending";
     struct ledger_departure departure = {.state = state,
@@ -365,12 +382,28 @@ static void leave_word(struct run_database *database, struct run *run, const str
     run->postgres = NULL;
 }
 
+// The caller's observer, called by one thread at a time.
+struct herald {
+    const struct run_observer *observer;
+    pthread_mutex_t lock;
+};
+
+static void herald_event(void *context, const struct run_event *event) {
+    struct herald *herald = context;
+    pthread_mutex_lock(&herald->lock);
+    herald->observer->event(herald->observer->context, event);
+    pthread_mutex_unlock(&herald->lock);
+}
+
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,
                  struct run_report *ret_report, struct error *err) {
-    struct run run = {.set = set,
+    struct herald herald = {.observer = observer, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct run_observer one_at_a_time = {.event = herald_event, .context = &herald};
+    struct run run = {.database = database,
+                      .set = set,
                       .request = request,
-                      .observer = observer,
+                      .observer = observer ? &one_at_a_time : NULL,
                       .control = control,
                       .arena = arena,
                       .applied = {.arena = arena},

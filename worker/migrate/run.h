@@ -51,6 +51,7 @@ struct run_request {                                   // strings are borrowed
     bool allow_out_of_order;                           // ... which the target must permit
     unsigned lock_wait_ms;                             // how long to poll for the lock; 0 = one try
     unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
+    unsigned watch_after_ms;                           // a statement that runs so long is watched; 0 = 3000
     bool session_pooler;                               // whatever sits in between pools sessions: locks hold through it
     const struct run_errand *errand;                   // NULL: migrate
 };
@@ -88,6 +89,7 @@ enum run_event_kind {
     RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one)
     RUN_RETRYING, // `migration` was rolled back and is tried again: `holder` says why, and who is in the way
     RUN_APPLIED,  // `migration` is committed; `done` of `total`, it took `ms`
+    RUN_WATCHED, // a statement of `migration` runs for `ms` so far; `text` says more, `work_done` of `work_total` how far it is
 };
 struct run_event {
     enum run_event_kind kind;
@@ -96,8 +98,12 @@ struct run_event {
     size_t statement, statements;
     const char *holder;
     uint64_t ms;
+    const char *text;               // RUN_WATCHED: what it does, who is in its way, who waits for it
+    uint64_t work_done, work_total; // RUN_WATCHED: blocks, rows or bytes; `work_total` 0: not known
 };
-struct run_observer { // called on the thread of run_execute
+// Called on the thread of run_execute, but for RUN_WATCHED, which comes from another; never twice at once, and not after run_execute has
+// returned.
+struct run_observer {
     void (*event)(void *context, const struct run_event *event);
     void *context;
 };

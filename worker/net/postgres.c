@@ -28,6 +28,7 @@ struct postgres {
     PGconn *conn;
     int wake;                      // eventfd: a cancel ends the wait at once
     atomic_bool cancelled;         // somebody asked to cancel
+    atomic_bool abandoned;         // nobody wants an answer any more
     bool dead;                     // it said its last word, or we gave it up
     bool unflushed;                // commands were queued that the server may answer only into its own buffer
     uint64_t round_trips, covered; // waits; commands that were sent when the last of them began
@@ -129,6 +130,12 @@ uint64_t postgres_round_trips(const struct postgres *postgres) {
     return postgres->round_trips;
 }
 
+void postgres_place(const struct postgres *postgres, struct postgres_place *ret_place) {
+    text_copy(ret_place->host, sizeof(ret_place->host), view_of(PQhost(postgres->conn)));
+    text_copy(ret_place->address, sizeof(ret_place->address), view_of(PQhostaddr(postgres->conn)));
+    text_copy(ret_place->port, sizeof(ret_place->port), view_of(PQport(postgres->conn)));
+}
+
 // ---- waiting and cancelling --------------------------------------------------------------------------------------------
 
 void postgres_cancel(struct postgres *postgres) {
@@ -145,6 +152,13 @@ void postgres_uncancel(struct postgres *postgres) {
         return;
 }
 
+void postgres_abandon(struct postgres *postgres) {
+    atomic_store(&postgres->abandoned, true);
+    uint64_t one = 1;
+    if (write(postgres->wake, &one, sizeof(one)) < 0) // full: it is awake already
+        return;
+}
+
 // The thread that waits sends the cancel itself: so the handle needs no lock, and a cancel that meets no statement is repeated for
 // the next one.
 static void send_cancel(struct postgres *postgres) {
@@ -158,6 +172,10 @@ static void send_cancel(struct postgres *postgres) {
 static bool wait_socket(struct postgres *postgres, short events, struct error *err) {
     uint64_t cancelled_at = 0;
     for (;;) {
+        if (atomic_load(&postgres->abandoned)) {
+            postgres->dead = true;
+            return error_set(err, ERROR_SHUTTING_DOWN, "the answer is not wanted any more");
+        }
         if (atomic_load(&postgres->cancelled)) {
             if (!cancelled_at)
                 cancelled_at = clock_ms();

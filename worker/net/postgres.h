@@ -12,6 +12,9 @@
 #include <stdatomic.h>
 
 struct postgres;
+struct postgres_place { // the one server, of all that a URL may name, that a connection has come to
+    char host[256], address[64], port[16];
+};
 struct postgres_options {
     const char *url;              // DATABASE_URL: a URI or keyword/value string; what it says wins over our defaults
     const char *user;             // where the URL names none; NULL or "": libpq's own choice
@@ -19,7 +22,8 @@ struct postgres_options {
     bool tls;                     // only over TLS, whatever sslmode the URL has (a unix socket needs none)
     const char *application_name; // at most 63 bytes count
     unsigned connect_timeout_s;   // 0: 10; `connect_timeout` in the URL wins
-    const atomic_bool *stop;      // becomes true: connecting ends with ERROR_SHUTTING_DOWN; may be NULL
+    const struct postgres_place *place; // this server, without asking the name service; NULL: as the URL says
+    const atomic_bool *stop;            // becomes true: connecting ends with ERROR_SHUTTING_DOWN; may be NULL
 };
 // Errors: ERROR_DATABASE_UNAVAILABLE, ERROR_DATABASE_REFUSED (class 28, 3D000, 42501), ERROR_CONFIGURATION (unparsable, or a socket's
 // path too long), ERROR_SHUTTING_DOWN.
@@ -36,11 +40,15 @@ int postgres_server_version(const struct postgres *postgres); // 150018
 bool postgres_alive(struct postgres *postgres);               // looks at the socket too, without waiting
 // How often the network's delay was felt since the connection is up: waits for something that was not yet under way during the last.
 uint64_t postgres_round_trips(const struct postgres *postgres);
+void postgres_place(const struct postgres *postgres, struct postgres_place *ret_place);
 
 // Thread-safe: asks the server to cancel the statement in flight, and whoever waits for it to insist. The wait ends with
 // ERROR_SHUTTING_DOWN. postgres_uncancel forgets a cancel that came too late, so that the connection can be used to the end.
 void postgres_cancel(struct postgres *postgres);
 void postgres_uncancel(struct postgres *postgres);
+// Thread-safe: whoever waits on the connection gives up at once, with ERROR_SHUTTING_DOWN, and the connection with it. The server is
+// not asked for anything.
+void postgres_abandon(struct postgres *postgres);
 
 // ---- one command at a time; nothing may be in flight -----------------------------------------------------------------
 struct postgres_rows; // text results

@@ -62,10 +62,16 @@ static bool is_weak_mode(const char *sslmode) {
     return strcmp(sslmode, "disable") == 0 || strcmp(sslmode, "allow") == 0 || strcmp(sslmode, "prefer") == 0;
 }
 
+static bool is_place(const char *keyword) {
+    return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 || strcmp(keyword, "port") == 0;
+}
+
 // What the caller sets, not the URL.
 static bool is_overruled(const struct postgres_options *options, const PQconninfoOption *option) {
     if (strcmp(option->keyword, "client_encoding") == 0)
         return true;
+    if (is_place(option->keyword))
+        return options->place != NULL;
     if (strcmp(option->keyword, "password") == 0)
         return options->password != NULL;
     return options->tls && strcmp(option->keyword, "sslmode") == 0 && is_weak_mode(option->val);
@@ -87,13 +93,18 @@ static void merge(struct keywords *keywords, const PQconninfoOption *given, cons
         if (defaults[i].value && !option_of(given, defaults[i].name))
             add(keywords, defaults[i].name, defaults[i].value);
     for (const PQconninfoOption *option = given; option->keyword; option++)
-        if (option->val && *option->val && !is_overruled(options, option) && keywords->count < KEYWORDS_MAX - 4)
+        if (option->val && *option->val && !is_overruled(options, option) && keywords->count < KEYWORDS_MAX - 7)
             add(keywords, option->keyword, option->val);
     const char *sslmode = value_of(given, "sslmode");
     if (options->tls && (!sslmode || is_weak_mode(sslmode)))
         add(keywords, "sslmode", "require");
     if (options->password)
         add(keywords, "password", options->password);
+    if (options->place) {
+        add(keywords, "host", options->place->host);
+        add(keywords, "hostaddr", options->place->address);
+        add(keywords, "port", options->place->port);
+    }
     add(keywords, "client_encoding", "UTF8");
 }
 

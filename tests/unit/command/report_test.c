@@ -116,6 +116,17 @@ static void waiting_is_told_ever_more_rarely(void **state) {
     assert_int_equal(lines, 6); // after 10, 20, 40, 80, 160 and 320 s
 }
 
+static void each_long_statement_is_told_anew(void **state) {
+    (void)state;
+    struct report_pace pace = {0};
+    assert_true(report_watch_due(3000, &pace));
+    assert_false(report_watch_due(5000, &pace));
+    assert_false(report_watch_due(9000, &pace));
+    assert_true(report_watch_due(11000, &pace));
+    assert_true(report_watch_due(3000, &pace)); // the next one
+    assert_false(report_watch_due(5000, &pace));
+}
+
 static void a_code_is_explained(void **state) {
     (void)state;
     struct text out cleanup_text = TEXT(1024);
@@ -134,6 +145,7 @@ int main(void) {
         cmocka_unit_test(a_summary_counts),
         cmocka_unit_test(a_time_is_told_in_the_unit_that_people_use),
         cmocka_unit_test(waiting_is_told_ever_more_rarely),
+        cmocka_unit_test(each_long_statement_is_told_anew),
         cmocka_unit_test(a_code_is_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
