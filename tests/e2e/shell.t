@@ -129,7 +129,7 @@ subtest 'a database that is not there: exit 3, and no password in what is said' 
 subtest 'a second migrate waits for the first, naming it, and finds nothing left to do' => sub {
     $migrations->write('0004_slow.sql', "CREATE TABLE slow ();\nSELECT pg_sleep(1.5);\n");
     my $first = start_pawl(['migrate'], %here);
-    wait_until { $database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}) > 0 } what => 'the first to hold the lock';
+    wait_until { $database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())}) > 0 } what => 'the first to hold the lock';
     my $short = pawl(['migrate', '--lock-wait', '100ms'], %here);
     is($short->{exit}, 3, 'one that does not wait long enough: exit 3');
     like($short->{err}, qr/LOCK_HELD/, 'its code');
@@ -178,7 +178,7 @@ subtest 'Ctrl-C rolls back and leaves nothing behind' => sub {
     $run->signal('INT');
     is($run->wait_end(10), 3, 'exit 3');
     ok(!$database->has_table('long'), 'rolled back');
-    is($database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, 'no lock is left');
+    is($database->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())}), 0, 'no lock is left');
     $migrations->write('0005_long.sql', 'CREATE TABLE long ();');
     is(pawl(['migrate'], %here)->{exit}, 0, 'the next one finishes');
 };
