@@ -32,6 +32,11 @@ static const struct command {
      "Records every versioned file up to --baseline as applied, as it is now, and runs nothing. What the ledger has\n"
      "already must agree. Repeatable files are left to the next `migrate`, which applies them.",
      0, 0},
+    {"rollback", COMMAND_ROLLBACK, command_rollback, "", "take back the newest migrations by their down files",
+     "Runs VERSION_name.down.sql of the newest --steps versions (1 when left out), or of all above --to, newest "
+     "first:\n"
+     "each in one transaction with the end of its row in the ledger. Needs --allow-rollback.",
+     0, 0},
     {"lint", COMMAND_LINT, command_lint, " [FILE...]", "find what can hurt a database that is in use",
      "Reads the files, or the whole folder, without a database, and names each hazard with the safe way.\n"
      "`-- pawl: allow HAZARD reason` before a statement says that it is meant. Exit code 1 from --level on.",

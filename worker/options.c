@@ -33,7 +33,8 @@ struct option {
 #define LINT COMMAND_LINT
 #define ADOPT COMMAND_ADOPT
 #define REPAIR COMMAND_REPAIR
-#define DATABASE (MIGRATE | PLAN | STATUS | ADOPT | REPAIR)
+#define ROLLBACK COMMAND_ROLLBACK
+#define DATABASE (MIGRATE | PLAN | STATUS | ADOPT | REPAIR | ROLLBACK)
 static const struct option table[] = {
 #define X(kind, name, flag, variable, fallback, commands, argument, help)                                              \
     {KIND_##kind, flag, variable, fallback, commands, argument, help, offsetof(struct options, name)},
@@ -46,8 +47,9 @@ static const struct {
     unsigned command;
     const char *name;
 } command_names[] = {
-    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},     {STATUS, "status"}, {NEW, "new"},
-    {LINT, "lint"},   {PUBLISH, "publish"}, {REPLAY, "replay"}, {ADOPT, "adopt"}, {REPAIR, "repair"},
+    {SERVE, "serve"}, {MIGRATE, "migrate"}, {PLAN, "plan"},         {STATUS, "status"},
+    {NEW, "new"},     {LINT, "lint"},       {PUBLISH, "publish"},   {REPLAY, "replay"},
+    {ADOPT, "adopt"}, {REPAIR, "repair"},   {ROLLBACK, "rollback"},
 };
 
 static const char *name_of(unsigned command) {

@@ -16,6 +16,7 @@ enum {
     COMMAND_LINT = 1 << 7,
     COMMAND_ADOPT = 1 << 9,
     COMMAND_REPAIR = 1 << 10,
+    COMMAND_ROLLBACK = 1 << 11,
 };
 
 typedef const char *option_TEXT, *option_CHOICE, *option_SECRET;

@@ -12,7 +12,7 @@ locals {
 resource "google_logging_metric" "runs" {
   project     = var.project
   name        = "${var.name}/runs"
-  description = "Runs that ended well, by what they came to: applied, nothing_pending, superseded, planned"
+  description = "Runs that ended well, by what they came to: applied, nothing_pending, superseded, planned, rolled_back"
   filter      = "${local.log_of_worker} jsonPayload.run:* jsonPayload.status:*"
   label_extractors = {
     status = "EXTRACT(jsonPayload.status)"

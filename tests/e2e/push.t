@@ -125,8 +125,11 @@ subtest 'requests that cannot be honoured are refused by name' => sub {
         [{tarlet => 'x'}, 'REQUEST_MALFORMED', qr/tarlet/],
         [{target => 'other'}, 'TARGET_UNKNOWN', qr/other/],
         [{to => '99'}, 'VERSION_UNKNOWN', qr/99/],
-        [{action => 'rollback'}, 'REQUEST_UNSUPPORTED', qr/rollback|action/],
-        [{steps => 1}, 'REQUEST_UNSUPPORTED', qr/steps/],
+        [{action => 'rollback'}, 'REQUEST_MALFORMED', qr/steps/],
+        [{steps => 1}, 'REQUEST_MALFORMED', qr/steps/],
+        [{source => 'x'}, 'REQUEST_UNSUPPORTED', qr/source/],
+        [{action => 'rollback', steps => 1}, 'NOT_PERMITTED', qr/PAWL_ROLLBACK/],
+        [{out_of_order => JSON::PP::true}, 'NOT_PERMITTED', qr/PAWL_OUT_OF_ORDER/],
         ['[1]', 'REQUEST_MALFORMED', qr/object/],
         ['not json', 'REQUEST_MALFORMED', qr/JSON/],
     );

@@ -117,6 +117,25 @@ subtest 'a schema that was there before is adopted, and a late version is applie
     ok($old->has_table('b'), 'it is there');
 };
 
+subtest 'a rollback takes back by the down files, where that is permitted' => sub {
+    my $fresh = Pawl::Postgres->new;
+    my $files = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', '0001_a.down.sql' => 'DROP TABLE a;',
+        '0002_b.sql' => 'CREATE TABLE b ();', '0002_b.down.sql' => 'DROP TABLE b;');
+    my @there = (database => $fresh, migrations => $files);
+    is(pawl(['migrate'], @there)->{exit}, 0, 'up');
+    like(pawl(['rollback'], @there)->{err}, qr/NOT_PERMITTED/, 'not without --allow-rollback');
+    is(pawl(['rollback', '--allow-rollback', '--steps', '1', '--to', '1'], @there)->{exit}, 2, 'either --steps or --to');
+    my $result = pawl(['rollback', '--allow-rollback'], @there);
+    is($result->{exit}, 0, 'rollback: exit 0');
+    like($result->{err}, qr/rolled back 0002_b\.sql/, 'it tells as it goes');
+    like($result->{out}, qr/rolled back 1 migration in \d+ ms; the database is at version 1/, 'and sums up');
+    ok(!$fresh->has_table('b'), 'the table is gone');
+    my $json = pawl(['rollback', '--to=0', '--json'], @there, env => {PAWL_ROLLBACK => 'true'})->{json};
+    is($json->{status}, 'rolled_back', 'as JSON');
+    is($json->{rolled_back}, 1, 'with how many');
+    is($fresh->value('SELECT count(*) FROM pawl.migrations'), 0, 'the ledger is empty');
+};
+
 subtest 'a database that is not there: exit 3, and no password in what is said' => sub {
     my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => 'postgresql://u:hunter2secret@127.0.0.1:1/x'});
     is($result->{exit}, 3, 'exit 3: try again later');

@@ -108,7 +108,7 @@ subtest 'applied' => sub {
     like slurp('outputs'), qr/^message_id=4711\nstate=applied\n\z/, 'tells GitHub';
     like slurp('summary'), qr/### Migration: applied\n/,             'and the summary';
 };
-for my $word (qw(nothing_pending superseded planned)) {
+for my $word (qw(nothing_pending superseded planned rolled_back)) {
     is((run([[200, qq({"state":"$word"})]]))[0], 0, "$word ends well");
 }
 subtest 'failed' => sub {

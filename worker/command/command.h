@@ -8,6 +8,7 @@ int command_migrate(const struct options *options, struct arena *arena);
 int command_plan(const struct options *options, struct arena *arena);
 int command_status(const struct options *options, struct arena *arena);
 int command_adopt(const struct options *options, struct arena *arena);
+int command_rollback(const struct options *options, struct arena *arena);
 int command_lint(const struct options *options, struct arena *arena);
 int command_repair(const struct options *options, struct arena *arena);
 int command_new(const struct options *options, struct arena *arena);

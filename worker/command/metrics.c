@@ -2,7 +2,8 @@
 #include "command/metrics.h"
 #include <string.h>
 
-static const char *const state_names[METRICS_STATES] = {"applied", "nothing_pending", "superseded", "planned", "other"};
+static const char *const state_names[METRICS_STATES] = {"applied", "nothing_pending", "superseded",
+                                                        "planned", "rolled_back",     "other"};
 static const uint64_t bucket_ms[METRICS_BUCKETS] = {10, 50, 100, 500, 1000, 5000, 30000, 120000, 600000, 3600000};
 
 static unsigned long long read_counter(atomic_uint_fast64_t *counter) {

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { METRICS_BUCKETS = 10, METRICS_STATES = 5 };
+enum { METRICS_BUCKETS = 10, METRICS_STATES = 6 };
 
 struct metrics {
     atomic_uint_fast64_t

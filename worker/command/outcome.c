@@ -129,6 +129,8 @@ void outcome_summary(const struct outcome *outcome, struct text *out) {
         text_printf(out, "failed: %s", *outcome->message ? outcome->message : outcome->error);
     else if (strcmp(outcome->state, "applied") == 0)
         append_count(out, "applied ", (int64_t)outcome->count, "");
+    else if (strcmp(outcome->state, "rolled_back") == 0)
+        text_append(out, "rolled back");
     else if (strcmp(outcome->state, "planned") == 0)
         append_count(out, "", pending, " pending");
     else if (strcmp(outcome->state, "nothing_pending") == 0)

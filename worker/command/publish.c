@@ -37,6 +37,10 @@ static void write_request(const struct options *options, struct text *data) {
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         if (members[i].value)
             json_put_string(&writer, members[i].name, members[i].value);
+    if (options->steps > 0)
+        json_put_integer(&writer, "steps", (int64_t)options->steps);
+    if (options->out_of_order)
+        json_put_boolean(&writer, "out_of_order", true);
     json_end_object(&writer);
 }
 

@@ -32,7 +32,8 @@ static void put_item(struct json_writer *writer, const struct run_item *item) {
 }
 
 const char *report_counted(const char *state) {
-    return strcmp(state, "planned") == 0 ? "pending" : strcmp(state, "adopted") == 0 ? state : "applied";
+    bool own = strcmp(state, "adopted") == 0 || strcmp(state, "rolled_back") == 0;
+    return strcmp(state, "planned") == 0 ? "pending" : own ? state : "applied";
 }
 
 void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
@@ -184,6 +185,10 @@ void report_summary(const struct run_report *report, struct text *out) {
         text_printf(out, "%zu migration%s pending", report->count, plural);
     else if (strcmp(report->state, "adopted") == 0)
         text_printf(out, "adopted %zu migration%s, none was run", report->count, plural);
+    else if (strcmp(report->state, "rolled_back") == 0 && report->count > 0)
+        text_printf(out, "rolled back %zu migration%s in %s", report->count, plural, report_time(report->ms).text);
+    else if (strcmp(report->state, "rolled_back") == 0)
+        text_append(out, "nothing to roll back");
     else if (strcmp(report->state, "superseded") == 0)
         text_append(out, "nothing pending: the database is ahead of these files");
     else

@@ -88,7 +88,11 @@ static void describe_run(const struct service *service, struct delivery *deliver
         .to = request->to,
         .delivery_attempt = delivery->envelope.delivery_attempt,
         .plan_only = request->action == REQUEST_PLAN,
+        .out_of_order = request->out_of_order,
         .allow_out_of_order = target && target->out_of_order,
+        .rollback = request->action == REQUEST_ROLLBACK,
+        .steps = request->steps,
+        .allow_rollback = target && target->rollback,
         .session_pooler = strcmp(service->options->pooler, "session") == 0,
         .lock_wait_ms = target ? (unsigned)target->lock_wait_ms : 0,
         .lock_timeout_ms = target ? (unsigned)target->lock_timeout_ms : 0,
@@ -177,7 +181,9 @@ static void log_run_event(void *context, const struct run_event *event) {
             log_event(LOG_NOTICE, &delivery->log, "waiting: %s", event->holder);
         break;
     case RUN_APPLIED:
-        log_fields(LOG_INFO, &delivery->log, fields, 2, "applied %s", file);
+    case RUN_ROLLED_BACK:
+        log_fields(LOG_INFO, &delivery->log, fields, 2, "%s %s", event->kind == RUN_APPLIED ? "applied" : "rolled back",
+                   file);
         break;
     case RUN_RETRYING:
         log_fields(LOG_NOTICE, &delivery->log, fields, 2, "%s is tried again: %s", file,
@@ -193,10 +199,13 @@ static void log_run_event(void *context, const struct run_event *event) {
     }
 }
 
-// What the run is to do, for deliveries that ask for the same.
+// What the run is to do, for deliveries that ask for the same. A rollback is each one's own.
 static char *ask_of(const struct delivery *delivery) {
-    return arena_printf(delivery->arena, "%s %s %s", delivery->set.digest, delivery->run.plan_only ? "plan" : "migrate",
-                        delivery->run.to ? delivery->run.to : "newest");
+    const struct run_request *run = &delivery->run;
+    if (run->rollback)
+        return arena_printf(delivery->arena, "rollback %s", run->id);
+    return arena_printf(delivery->arena, "%s %s %s%s", delivery->set.digest, run->plan_only ? "plan" : "migrate",
+                        run->to ? run->to : "newest", run->out_of_order ? " out of order" : "");
 }
 
 static bool run_migrations(struct service *service, struct delivery *delivery, struct error *err) {
@@ -228,7 +237,7 @@ static bool deliver(struct service *service, struct view body, struct delivery *
 static void report_done(const struct service *service, const struct delivery *delivery, struct server_answer *answer) {
     cleanup_text struct text summary = TEXT(512);
     report_summary(&delivery->report, &summary);
-    const char *counted = delivery->run.plan_only ? "pending" : "applied";
+    const char *counted = report_counted(delivery->report.state);
     const struct log_field fields[] = {
         LOG_STRING("status", delivery->report.state),     LOG_NUMBER(counted, (int64_t)delivery->report.count),
         LOG_STRING("version", delivery->report.version),  LOG_NUMBER("ms", (int64_t)delivery->report.ms),

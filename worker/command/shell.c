@@ -124,8 +124,10 @@ static void show_event(void *context, const struct run_event *event) {
         show_progress(shell, event);
         break;
     case RUN_APPLIED:
+    case RUN_ROLLED_BACK:
         shell->applied++;
-        terminal_print(&shell->terminal, TONE_GOOD, "applied %s (%s)", file, report_time(event->ms).text);
+        terminal_print(&shell->terminal, TONE_GOOD, "%s %s (%s)",
+                       event->kind == RUN_APPLIED ? "applied" : "rolled back", file, report_time(event->ms).text);
         show_progress(shell, event);
         break;
     case RUN_RETRYING:
@@ -168,7 +170,7 @@ static void print_report(const struct options *options, const struct run_request
     for (size_t i = 0; i < report->count; i++) { // what was applied was told as it went
         if (request->plan_only)
             preview_text(&report->items[i], &terminal);
-        else if (strcmp(report->items[i].state, "applied") != 0)
+        else if (strcmp(report->items[i].state, "adopted") == 0)
             terminal_print(&terminal, TONE_PLAIN, "%s %s", report->items[i].state, report->items[i].file);
     }
     report_summary(report, &out);
@@ -220,6 +222,9 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
         .plan_only = wanted->plan_only,
         .out_of_order = wanted->out_of_order,
         .allow_out_of_order = true, // whoever has the database's password
+        .rollback = wanted->rollback,
+        .steps = wanted->steps,
+        .allow_rollback = options->allow_rollback,
         .lock_wait_ms = (unsigned)wanted->lock_wait_ms,
         .session_pooler = wanted->session_pooler,
     };

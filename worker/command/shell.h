@@ -1,4 +1,4 @@
-// What `migrate`, `plan` and `adopt` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or SIGTERM without leaving
+// What `migrate`, `plan`, `adopt` and `rollback` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or SIGTERM without leaving
 // anything half done.
 #pragma once
 #include "command/site.h"
@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 struct shell_run {
-    bool plan_only, out_of_order, session_pooler;
+    bool plan_only, out_of_order, rollback, session_pooler;
+    unsigned steps; // of a rollback without `to`
     uint64_t lock_wait_ms;
     const char *to, *reason, *release; // NULL = not said
     const char *baseline;              // adopt up to here, and run nothing; NULL = migrate

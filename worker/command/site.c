@@ -37,6 +37,8 @@ bool site_targets(const struct options *options, uint64_t lock_wait_ms, struct c
         .migrations = options->migrations,
         .lock_wait_ms = lock_wait_ms,
         .lock_timeout_ms = options->lock_timeout,
+        .out_of_order = options->allow_out_of_order,
+        .rollback = options->allow_rollback,
     };
     if (options->targets && options->database_url)
         return error_set(err, ERROR_CONFIGURATION, "PAWL_TARGETS and DATABASE_URL are both set: which is meant?");

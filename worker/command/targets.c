@@ -80,6 +80,11 @@ static bool read_out_of_order(const struct json *json, struct arena *arena, stru
     return json_boolean(json, &target->out_of_order) || wrong(err, "true or false");
 }
 
+static bool read_rollback(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    (void)arena;
+    return json_boolean(json, &target->rollback) || wrong(err, "true or false");
+}
+
 static bool read_time(const struct json *json, uint64_t min, uint64_t max, const char *shape, uint64_t *ret_ms,
                       struct error *err) {
     struct view text;
@@ -115,6 +120,7 @@ static const struct {
     {"migrations", read_migrations, false},
     {"subscriptions", read_subscriptions, false},
     {"out_of_order", read_out_of_order, false},
+    {"rollback", read_rollback, false},
     {"lock_wait", read_lock_wait, false},
     {"lock_timeout", read_lock_timeout, false},
 };

@@ -14,6 +14,7 @@ struct target {
     const char *migrations;           // the folder
     const char *const *subscriptions; // full names, NULL-terminated: only their messages; NULL: everybody's
     bool out_of_order;                // messages may ask for versions below the newest applied one
+    bool rollback;                    // messages may ask for a rollback
     uint64_t lock_wait_ms, lock_timeout_ms;
 };
 struct targets { // in the arena given

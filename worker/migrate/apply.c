@@ -70,8 +70,8 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
     if (item->cut.statement > item->count) {
         error_set(err, ERROR_MIGRATION_CUT_OFF,
                   "%s: statement %zu was cut off, and the file has it no more: put it back until it is settled",
-                  item->migration->file, item->cut.statement);
-        text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
+                  item->file, item->cut.statement);
+        text_copy(err->file, sizeof(err->file), view_of(item->file));
         return false;
     }
     sender_tell(sender, RUN_STARTED, index, NULL);
@@ -122,7 +122,7 @@ static void add_hints(const struct item *item, struct error *err) {
 
 static void place_error(const struct sender *sender, const struct flight *failure, struct error *err) {
     const struct item *item = &sender->items[failure->item];
-    const char *file = item->migration->file;
+    const char *file = item->file;
     text_copy(err->file, sizeof(err->file), view_of(file));
     err->statements = (unsigned)item->count;
     if (failure->kind == FLIGHT_STATEMENT && item->arena) {
@@ -148,7 +148,7 @@ static void name_refusal_of_ledger(const struct flight *failure, const char *fil
 
 // What the ledger's own commands refuse has a meaning of its own.
 static void name_refusal(const struct sender *sender, const struct flight *failure, struct error *err) {
-    const char *file = sender->items[failure->item].migration->file;
+    const char *file = sender->items[failure->item].file;
     char holder[256] = "a session that has just ended";
     struct error ignored = {0};
     if (failure->kind == FLIGHT_LOCK && !strcmp(err->sqlstate, RECORD_REFUSED) &&
@@ -247,7 +247,7 @@ static bool recovers(struct sender *sender, size_t *ret_next, struct error *err)
 static bool needs_no_session(const struct item *items, size_t count, struct error *err) {
     for (size_t i = 0; i < count; i++)
         if (items[i].alone || items[i].names) {
-            const char *file = items[i].migration->file;
+            const char *file = items[i].file;
             size_t statement = items[i].alone ? items[i].alone : items[i].names;
             error_set(err, ERROR_DATABASE_POOLER, "%s needs a session (statement %zu %s), and a pooler sits in between",
                       file, statement, items[i].alone ? "cannot run in a transaction" : "outlives its transaction");

@@ -37,7 +37,7 @@ static const char refuse_sql[] =
     " publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
     " state = EXCLUDED.state, error = EXCLUDED.error, message = EXCLUDED.message,"
     " file = EXCLUDED.file, line = EXCLUDED.line, statement = EXCLUDED.statement, finished_at = EXCLUDED.finished_at"
-    " WHERE r.state <> 'applied'";
+    " WHERE r.state NOT IN ('applied', 'rolled_back')";
 // clang-format on
 
 // Undefined table or schema: there is no ledger yet. Undefined column: there is one that the next run will upgrade first.

@@ -17,7 +17,8 @@ bool item_load(struct item *item, const struct migration_set *set, struct error 
     if (item->arena)
         return true;
     struct arena *arena = arena_new();
-    if (!migration_load(set, item->migration, arena, &item->script, err)) {
+    bool back = item->file != item->migration->file;
+    if (!(back ? migration_load_down : migration_load)(set, item->migration, arena, &item->script, err)) {
         arena_free(arena);
         return false;
     }
@@ -51,10 +52,21 @@ static bool keeps_tables(const struct item *item, struct error *err) {
     return false;
 }
 
+// The way back is one transaction with the end of the ledger's row.
+static bool is_single(const struct item *item, struct error *err) {
+    if (!item->stepwise)
+        return true;
+    error_set(err, ERROR_ROLLBACK_IMPOSSIBLE, "%s is more than one transaction, or none", item->file);
+    text_copy(err->file, sizeof(err->file), view_of(item->file));
+    return false;
+}
+
 // What is done of it must be what the file still says; what is not done may have been mended.
 static bool resume(struct item *item, struct error *err) {
     const struct ledger_row *row = item->row;
     item->stepwise = !item->script.transactional;
+    if (item->file != item->migration->file)
+        return is_single(item, err);
     if (!row || row->state != LEDGER_PARTIAL)
         return true;
     if (item->migration->kind == MIGRATION_REPEATABLE && strcmp(row->checksum, item->migration->checksum) != 0)
@@ -79,7 +91,9 @@ bool items_load(const struct migration_set *set, const struct plan *plan, struct
     struct item *items = arena_array(arena, plan->count + 1, sizeof(*items));
     uint64_t bytes = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        items[i] = (struct item){.migration = plan->items[i].migration, .row = plan->items[i].row};
+        const struct migration *migration = plan->items[i].migration;
+        items[i] = (struct item){
+            .migration = migration, .row = plan->items[i].row, .file = plan->back ? migration->down : migration->file};
         bytes += items[i].migration->size;
     }
     for (size_t i = 0; i < plan->count; i++) {

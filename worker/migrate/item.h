@@ -9,6 +9,7 @@ struct cut {          // a statement that was sent outside a transaction and has
 struct item {
     const struct migration *migration;
     const struct ledger_row *row; // NULL: the ledger knows nothing of it
+    const char *file;             // that is read: the migration's, or its down file
     // while loaded
     struct arena *arena;
     struct script script;
@@ -24,7 +25,7 @@ struct item {
     uint64_t ms;    // that it took on the server
 };
 // One item for each of the plan's, each read and checked once: a file that cannot be cut into statements, or whose finished part was
-// changed, is refused before anything is sent. A small set stays loaded. Errors: those of migration_load, ERROR_MIGRATION_CHANGED.
+// changed, and a down file that is no single transaction, is refused before anything is sent. A small set stays loaded. Errors: those of migration_load, ERROR_MIGRATION_CHANGED, ERROR_ROLLBACK_IMPOSSIBLE.
 bool items_load(const struct migration_set *set, const struct plan *plan, struct arena *arena, struct item **ret_items,
                 struct error *err);
 void items_free(struct item *items, size_t count);

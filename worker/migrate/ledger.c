@@ -73,8 +73,8 @@ static const char arrival_sql[] =
     " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
     "  worker = EXCLUDED.worker, release = EXCLUDED.release, proof = coalesce(EXCLUDED.proof, r.proof),"
     "  publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
-    "  state = CASE WHEN r.state = 'applied' THEN r.state ELSE EXCLUDED.state END,"
-    "  finished_at = CASE WHEN r.state = 'applied' THEN r.finished_at ELSE EXCLUDED.finished_at END,"
+    "  state = CASE WHEN r.state IN ('applied', 'rolled_back') THEN r.state ELSE EXCLUDED.state END,"
+    "  finished_at = CASE WHEN r.state IN ('applied', 'rolled_back') THEN r.finished_at ELSE EXCLUDED.finished_at END,"
     "  pending = CASE WHEN r.state = 'applied' THEN r.pending ELSE 0 END,"
     "  error = NULL, message = NULL, file = NULL, line = NULL, statement = NULL, sqlstate = NULL, detail = NULL,"
     "  hint = NULL, progress = NULL)"
@@ -107,7 +107,8 @@ static const char departure_sql[] =
     " UPDATE pawl.runs SET state = $2, applied = $3::bigint, pending = $4::bigint, error = $5, message = $6, file = $7,"
     " line = $8::integer, statement = $9::integer, sqlstate = $10, detail = $11, hint = $15, progress = NULL,"
     " finished_at = pg_catalog.clock_timestamp()"
-    " WHERE id = $1 AND NOT (state = 'applied' AND $2 IN ('nothing_pending', 'superseded'))";
+    " WHERE id = $1 AND NOT (state = 'applied' AND $2 IN ('nothing_pending', 'superseded'))"
+    " AND state <> 'rolled_back'";
 
 static const char *or_null(const char *text) {
     return text && *text ? text : NULL;

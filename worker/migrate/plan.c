@@ -150,3 +150,55 @@ bool plan_make(const struct migration_set *set, const struct ledger *ledger, con
     *ret_plan = plan;
     return true;
 }
+
+// ---- and back ----------------------------------------------------------------------------------------------------------
+
+const char *plan_floor(const struct ledger *ledger, size_t steps, struct arena *arena) {
+    const struct ledger_row **rows = sorted_rows(ledger, arena);
+    size_t versioned = 0;
+    while (versioned < ledger->count && rows[versioned]->kind == MIGRATION_VERSIONED)
+        versioned++;
+    return steps < versioned ? rows[versioned - steps - 1]->version : NULL;
+}
+
+static bool has_way_back(const struct plan_status *item, struct error *err) {
+    const struct migration *migration = item->migration;
+    if (!strcmp(item->state, "changed") || !strcmp(item->state, "missing"))
+        return !wrong(item, NULL, err);
+    if (item->row->state == LEDGER_PARTIAL)
+        error_set(err, ERROR_ROLLBACK_IMPOSSIBLE, "%s is applied in part: let a run finish it first", item->row->file);
+    else if (!migration)
+        error_set(err, ERROR_ROLLBACK_IMPOSSIBLE, "version %s (%s) is applied, and its files are not here",
+                  item->row->version, item->row->file);
+    else if (!migration->down)
+        error_set(err, ERROR_ROLLBACK_IMPOSSIBLE, "%s has no down file", migration->file);
+    else
+        return true;
+    text_copy(err->file, sizeof(err->file), view_of(migration ? migration->file : item->row->file));
+    return false;
+}
+
+bool plan_back(const struct migration_set *set, const struct ledger *ledger, const char *floor, struct arena *arena,
+               struct plan *ret_plan, struct error *err) {
+    struct plan_status *items = NULL;
+    size_t count = 0;
+    plan_compare(set, ledger, arena, &items, &count);
+    if (floor && strcmp(floor, "0") != 0 && !knows(items, count, floor))
+        return error_set(err, ERROR_VERSION_UNKNOWN, "there is no version %s", floor);
+    struct plan plan = {.items = arena_array(arena, count + 1, sizeof(*plan.items)), .back = true};
+    for (size_t i = count; i > 0; i--) {
+        const struct plan_status *item = &items[i - 1];
+        const struct ledger_row *row = item->row;
+        plan.applied += row && row->state == LEDGER_APPLIED;
+        if (!row || row->kind != MIGRATION_VERSIONED)
+            continue;
+        if (floor && version_compare(row->version, floor) <= 0)
+            plan.newest = plan.newest || row->state != LEDGER_APPLIED ? plan.newest : row->version;
+        else if (has_way_back(item, err))
+            plan.items[plan.count++] = (struct plan_item){item->migration, row};
+        else
+            return false;
+    }
+    *ret_plan = plan;
+    return true;
+}

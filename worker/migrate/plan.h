@@ -37,12 +37,21 @@ struct plan {
     const char *newest; // newest applied version; NULL = none
     bool superseded;    // nothing to do, because the ledger is ahead of all files
     bool complete;      // once `items` are applied, the ledger holds exactly these files
+    bool back;          // the items are to be taken back by their down files; `newest` is what is left then
 };
 // Everything is pending in order of version; repeatable files come last, when no versioned file stays behind.
 // Errors, with `file` set where there is one: ERROR_VERSION_UNKNOWN, ERROR_MIGRATION_CHANGED, ERROR_MIGRATION_MISSING,
 // ERROR_MIGRATION_OUT_OF_ORDER.
 bool plan_make(const struct migration_set *set, const struct ledger *ledger, const struct plan_options *options,
                struct arena *arena, struct plan *ret_plan, struct error *err);
+
+// What a rollback takes back: every applied version above `floor` (NULL: all of them; "0" need not be a version), newest first.
+// Repeatable files stay. Errors, with `file` set: ERROR_VERSION_UNKNOWN, ERROR_MIGRATION_CHANGED, ERROR_MIGRATION_MISSING,
+// ERROR_ROLLBACK_IMPOSSIBLE (no down file, or applied in part).
+bool plan_back(const struct migration_set *set, const struct ledger *ledger, const char *floor, struct arena *arena,
+               struct plan *ret_plan, struct error *err);
+// The version that is left when the newest `steps` applied ones are taken back; NULL = none.
+const char *plan_floor(const struct ledger *ledger, size_t steps, struct arena *arena);
 
 // The same comparison without judgement, for people: every file and every row, versioned by number, then repeatable by name.
 struct plan_status {

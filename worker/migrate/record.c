@@ -24,6 +24,15 @@ static const char close_sql[] =
     " WHERE kind = $1 AND version = $2 AND run = $3 AND transaction = pg_catalog.txid_current() AND " LOCK_IS_OURS
     " " EXACTLY_ONE;
 
+static const char back_sql[] =
+    "WITH row AS (UPDATE pawl.migrations SET transaction = pg_catalog.txid_current()"
+    " WHERE kind = $1 AND version = $2 AND checksum = $3 AND state = 'applied' AND " LOCK_IS_OURS " " EXACTLY_ONE;
+static const char gone_sql[] =
+    "WITH row AS (DELETE FROM pawl.migrations"
+    " WHERE kind = $1 AND version = $2 AND transaction = pg_catalog.txid_current() AND " LOCK_IS_OURS
+    " RETURNING (1000 * extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()))::bigint AS ms)"
+    " SELECT 1 / pg_catalog.count(*), max(ms) FROM row";
+
 static const char step_sql[] =
     "WITH row AS (INSERT INTO pawl.migrations AS m"
     " (kind, version, name, file, checksum, state, statements, done, in_flight, in_flight_hash, in_flight_text,"
@@ -78,6 +87,17 @@ bool record_send_open(struct postgres *postgres, const struct record *record, st
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err) {
     const char *values[] = {kind_of(record->migration), record->migration->version, record->run};
     return postgres_send_often(postgres, close_sql, values, 3, err);
+}
+
+bool record_send_back(struct postgres *postgres, const struct record *record, struct error *err) {
+    const struct migration *migration = record->migration;
+    const char *values[] = {kind_of(migration), migration->version, migration->checksum};
+    return postgres_send(postgres, back_sql, values, 3, err);
+}
+
+bool record_send_gone(struct postgres *postgres, const struct record *record, struct error *err) {
+    const char *values[] = {kind_of(record->migration), record->migration->version};
+    return postgres_send(postgres, gone_sql, values, 2, err);
 }
 
 bool record_send_step(struct postgres *postgres, const struct record *record, size_t done,

@@ -17,6 +17,11 @@ struct record {
 bool record_send_open(struct postgres *postgres, const struct record *record, struct error *err);
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err);
 
+// The way back of a file that is applied. Open: first in the transaction of its down file. Close: last, takes the row away; gives one row
+// as above.
+bool record_send_back(struct postgres *postgres, const struct record *record, struct error *err);
+bool record_send_gone(struct postgres *postgres, const struct record *record, struct error *err);
+
 // A statement that is about to be sent outside a transaction. All zero: the step is a transaction.
 struct record_flight {
     size_t statement;   // 1-based

@@ -10,6 +10,7 @@
 #include "migrate/forecast.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
+#include "migrate/rollback.h"
 #include "migrate/session.h"
 
 #include <pthread.h>
@@ -142,24 +143,37 @@ static size_t total_after(const struct plan *plan) {
 // ---- the way -----------------------------------------------------------------------------------------------------------
 
 // What a broken connection left unanswered: the ledger says which of it this run has committed after all.
+static bool is_settled(const struct run *run, const struct ledger *ledger, const struct migration *migration) {
+    for (size_t i = 0; i < ledger->count; i++) {
+        const struct ledger_row *row = &ledger->rows[i];
+        if (row->kind == migration->kind && !strcmp(row->version, migration->version))
+            return !run->pending.back && row->state == LEDGER_APPLIED && !strcmp(row->checksum, migration->checksum) &&
+                   !strcmp(row->run, run->request->id);
+    }
+    return run->pending.back;
+}
+
+static size_t statements_of(const struct ledger *ledger, const struct migration *migration) {
+    size_t statements = 0;
+    for (size_t i = 0; i < ledger->count; i++)
+        if (ledger->rows[i].kind == migration->kind && !strcmp(ledger->rows[i].version, migration->version))
+            statements = ledger->rows[i].statements;
+    return statements;
+}
+
 static void settle_lost(struct run *run, const struct ledger *ledger) {
     for (size_t i = 0; i < run->pending.count; i++) {
         const struct migration *migration = run->pending.items[i].migration;
         bool told = false;
         for (size_t j = 0; j < run->applied.count; j++)
             told = told || !strcmp(run->applied.items[j].file, migration->file);
-        for (size_t j = 0; j < ledger->count && !told; j++) {
-            const struct ledger_row *row = &ledger->rows[j];
-            if (row->kind == migration->kind && !strcmp(row->version, migration->version) &&
-                row->state == LEDGER_APPLIED && !strcmp(row->checksum, migration->checksum) &&
-                !strcmp(row->run, run->request->id))
-                applied_add(&run->applied, &(struct run_item){.version = migration->version,
-                                                              .name = migration->name,
-                                                              .file = migration->file,
-                                                              .repeatable = migration->kind == MIGRATION_REPEATABLE,
-                                                              .statements = row->statements,
-                                                              .state = "applied"});
-        }
+        if (!told && is_settled(run, ledger, migration))
+            applied_add(&run->applied, &(struct run_item){.version = migration->version,
+                                                          .name = migration->name,
+                                                          .file = migration->file,
+                                                          .repeatable = migration->kind == MIGRATION_REPEATABLE,
+                                                          .statements = statements_of(ledger, migration),
+                                                          .state = run->pending.back ? "rolled_back" : "applied"});
     }
 }
 
@@ -167,11 +181,16 @@ static struct plan_options options_of(const struct run_request *request) {
     return (struct plan_options){.to = request->to, .out_of_order = request->out_of_order};
 }
 
+static bool choose_items(struct run *run, const struct ledger *ledger, struct plan *ret_plan, struct error *err) {
+    struct plan_options options = options_of(run->request);
+    if (run->request->rollback)
+        return rollback_plan(run->postgres, run->set, run->request, ledger, run->arena, ret_plan, err);
+    return plan_make(run->set, ledger, &options, run->arena, ret_plan, err);
+}
+
 static bool make_plan(struct run *run, struct plan *ret_plan, struct error *err) {
     struct ledger ledger = {0};
-    struct plan_options options = options_of(run->request);
-    if (!ledger_read(run->postgres, run->arena, &ledger, err) ||
-        !plan_make(run->set, &ledger, &options, run->arena, ret_plan, err))
+    if (!ledger_read(run->postgres, run->arena, &ledger, err) || !choose_items(run, &ledger, ret_plan, err))
         return false;
     if (!run->begun) {
         run->begun = true;
@@ -211,7 +230,10 @@ static bool run_plan(struct run *run, const struct plan *plan, struct error *err
                                 .control = run->control};
     if (plan->count > 0 && !apply_watched(run, &order, err))
         return false;
-    const char *state = run->applied.count > 0 ? "applied" : plan->superseded ? "superseded" : "nothing_pending";
+    const char *state = plan->back               ? "rolled_back"
+                        : run->applied.count > 0 ? "applied"
+                        : plan->superseded       ? "superseded"
+                                                 : "nothing_pending";
     struct ledger_departure departure = {.state = state,
                                          .applied = run->applied.count,
                                          .digest = plan->complete ? run->set->digest : NULL,
@@ -223,15 +245,13 @@ static bool run_plan(struct run *run, const struct plan *plan, struct error *err
                                       .items = run->applied.items,
                                       .count = run->applied.count,
                                       .applied_before = run->before,
-                                      .version = departure.newest};
+                                      .version = plan->back ? plan->newest : departure.newest};
     return true;
 }
 
 static bool run_errand(struct run *run, struct error *err) {
     const struct run_errand *errand = run->request->errand;
     struct run_report report = {.state = errand->state};
-    if (run->pooled)
-        return error_set(err, ERROR_DATABASE_POOLER, "this needs a session, and a pooler sits in between");
     if (!errand->work(errand->context, run->postgres, run->set, run->arena, &report, err))
         return false;
     if (!depart(run, &(struct ledger_departure){.state = errand->state, .applied = report.count}, err))
@@ -258,6 +278,8 @@ static bool run_locked(struct run *run, bool *arrived, struct error *err) {
         return false;
     if (!*arrived)
         return error_wrap(err, "cannot record the run");
+    if (run->pooled && (run->request->errand || run->request->rollback))
+        return error_set(err, ERROR_DATABASE_POOLER, "this needs a session, and a pooler sits in between");
     if (run->request->errand)
         return run_errand(run, err);
     return make_plan(run, &plan, err) && run_plan(run, &plan, err);
@@ -317,7 +339,8 @@ static bool run_connected(struct run *run, struct error *err) {
     bool known = false;
     struct ledger_arrival arrival = {0};
     // Without a digest the arrival finds nothing complete: a version that is not among the files is for the plan to judge.
-    bool simple = !run->begun && !run->request->errand && knows_version(run->set, run->request->to);
+    bool simple =
+        !run->begun && !run->request->errand && !run->request->rollback && knows_version(run->set, run->request->to);
     if (!arrive(run, simple ? run->set->digest : NULL, &known, &arrival, err))
         return false;
     if (known && arrival.complete) {
@@ -367,8 +390,10 @@ static bool run_once(struct run_database *database, struct run *run, bool *ret_l
 }
 
 static bool permitted(const struct run_request *request, struct error *err) {
-    return !request->out_of_order || request->allow_out_of_order ||
-           error_set(err, ERROR_NOT_PERMITTED, "this target does not permit out_of_order (PAWL_OUT_OF_ORDER)");
+    if (request->out_of_order && !request->allow_out_of_order)
+        return error_set(err, ERROR_NOT_PERMITTED, "this target does not permit out_of_order (PAWL_OUT_OF_ORDER)");
+    return !request->rollback || request->allow_rollback ||
+           error_set(err, ERROR_NOT_PERMITTED, "this target does not permit a rollback (PAWL_ROLLBACK)");
 }
 
 // The connection broke again and again, perhaps because a file ends its own session: whoever asks must not find a run under way.

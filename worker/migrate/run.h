@@ -49,6 +49,9 @@ struct run_request {                                   // strings are borrowed
     bool plan_only;                                    // touch nothing, take no lock, report
     bool out_of_order;                                 // apply versions below the newest applied one too ...
     bool allow_out_of_order;                           // ... which the target must permit
+    bool rollback;                                     // take back what is above `to`, by the down files ...
+    unsigned steps;                                    // ... or, without `to`, so many of the newest versions
+    bool allow_rollback;                               // which the target must permit too
     unsigned lock_wait_ms;                             // how long to poll for the lock; 0 = one try
     unsigned lock_timeout_ms;                          // for transactional statements; 0 = 200
     unsigned watch_after_ms;                           // a statement that runs so long is watched; 0 = 3000
@@ -61,12 +64,12 @@ struct run_item {
     bool repeatable;
     size_t statements;               // that took effect, or would
     uint64_t ms;                     // 0 while only planned
-    const char *state;               // "applied" or "pending"
+    const char *state;               // "applied", "pending", "rolled_back", an errand's
     const struct forecast *forecast; // what it would do (migrate/forecast.h); NULL unless planned
 };
 struct run_report {         // lives in the arena given
-    const char *state;      // "applied", "nothing_pending", "superseded", "planned"
-    struct run_item *items; // applied now, or (plan_only) pending, in order
+    const char *state;      // "applied", "nothing_pending", "superseded", "planned", "rolled_back", an errand's
+    struct run_item *items; // applied or taken back now, or (plan_only) pending, in order
     size_t count;
     size_t applied_before; // rows in the ledger before
     const char *version;   // newest applied version after; NULL = none
@@ -88,7 +91,8 @@ enum run_event_kind {
     RUN_STARTED,  // `migration` was sent to the server
     RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one)
     RUN_RETRYING, // `migration` was rolled back and is tried again: `holder` says why, and who is in the way
-    RUN_APPLIED,  // `migration` is committed; `done` of `total`, it took `ms`
+    RUN_ROLLED_BACK, // `migration` is taken back by its down file; as RUN_APPLIED
+    RUN_APPLIED,     // `migration` is committed; `done` of `total`, it took `ms`
     RUN_WATCHED, // a statement of `migration` runs for `ms` so far; `text` says more, `work_done` of `work_total` how far it is
 };
 struct run_event {
@@ -107,9 +111,10 @@ struct run_observer {
     void (*event)(void *context, const struct run_event *event);
     void *context;
 };
-// Brings the database to the newest file (or `to`). `observer` and `control` may be NULL. Whatever happens, nothing is left locked or
+// Brings the database to the newest file (or `to`), or back. A rollback is done once for an id: it settles first, in its row in
+// pawl.runs, down to where it goes, so that no second delivery takes back more. `observer` and `control` may be NULL. Whatever happens, nothing is left locked or
 // half recorded. A failure is recorded in the ledger too, as far as the database can be reached.
-// Errors: NOT_PERMITTED, VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN,
+// Errors: NOT_PERMITTED, VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN, ROLLBACK_IMPOSSIBLE,
 // MIGRATION_* (file, line, statement and SQLSTATE set where there are such).
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,

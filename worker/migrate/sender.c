@@ -29,14 +29,15 @@ void sender_committed(struct sender *sender, size_t index, size_t done) {
         sender_tell(sender, RUN_PROGRESS, index, NULL);
         return;
     }
+    bool back = sender->order->plan->back;
     applied_add(sender->applied, &(struct run_item){.version = item->migration->version,
                                                     .name = item->migration->name,
                                                     .file = item->migration->file,
                                                     .repeatable = item->migration->kind == MIGRATION_REPEATABLE,
                                                     .statements = item->count,
                                                     .ms = item->ms,
-                                                    .state = "applied"});
-    sender_tell(sender, RUN_APPLIED, index, NULL);
+                                                    .state = back ? "rolled_back" : "applied"});
+    sender_tell(sender, back ? RUN_ROLLED_BACK : RUN_APPLIED, index, NULL);
     item_unload(item);
 }
 
@@ -49,7 +50,7 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
     const struct item *item = &sender->items[index];
     char name[SESSION_NAME_MAX + 1];
     cleanup_text struct text file = TEXT(512);
-    text_append(&file, item->migration->file);
+    text_append(&file, item->file);
     if (alone)
         text_printf(&file, ":%zu/%zu", alone, item->count);
     session_name(name, sender->order->run, index + 1, sender->order->plan->count, text_string(&file));
@@ -114,11 +115,12 @@ bool sender_open(struct sender *sender, size_t index, size_t done, const struct 
     struct record record = sender_record(sender, index);
     if (!stream_room(&sender->stream, err))
         return false;
-    if (!(sender->items[index].stepwise ? record_send_step(sender->postgres, &record, done, flight, err)
-                                        : record_send_open(sender->postgres, &record, err)))
-        return false;
-    note(sender, FLIGHT_OPEN, index, 1);
-    return true;
+    bool queued = sender->order->plan->back       ? record_send_back(sender->postgres, &record, err)
+                  : sender->items[index].stepwise ? record_send_step(sender->postgres, &record, done, flight, err)
+                                                  : record_send_open(sender->postgres, &record, err);
+    if (queued)
+        note(sender, FLIGHT_OPEN, index, 1);
+    return queued;
 }
 
 bool sender_close(struct sender *sender, size_t index, size_t from, size_t end, struct error *err) {
@@ -127,7 +129,9 @@ bool sender_close(struct sender *sender, size_t index, size_t from, size_t end, 
     if (!stream_room(&sender->stream, err))
         return false;
     bool queued = false;
-    if (item->stepwise) {
+    if (sender->order->plan->back) {
+        queued = record_send_gone(sender->postgres, &record, err);
+    } else if (item->stepwise) {
         cleanup_text struct text hashes = TEXT(SIZE_MAX / 2);
         for (size_t i = from; i < end; i++)
             text_printf(&hashes, "%s%s", i > from ? "," : "{", item->statements[i]->hash);

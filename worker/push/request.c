@@ -7,21 +7,22 @@
 
 #include <string.h>
 
-// What is read, before it is handed out: the action is still a word.
+enum { STEPS_MAX = 1000 };
+
+// What is read, before it is handed out: all is still words.
 struct draft {
     struct request request;
-    const char *action;
+    const char *action, *steps, *out_of_order;
 };
 
 struct key {
     const char *name;
     // Whether the value fits; may narrow it to its canonical spelling. NULL: a later version brings this key.
     bool (*fits)(const struct key *key, struct view *value);
-    size_t place;      // of a string in struct draft
-    size_t max;        // bytes
-    const char *shape; // what would have been right
-    bool number;       // may also be a JSON number
-    const char *later; // a value that a later version brings
+    size_t place;         // of a string in struct draft
+    size_t max;           // bytes
+    const char *shape;    // what would have been right
+    enum json_type other; // the JSON type that it may have besides a string
 };
 
 // ---- what fits -----------------------------------------------------------------------------------------------------
@@ -84,24 +85,34 @@ static bool is_token(const struct key *key, struct view *value) {
 
 static bool is_action(const struct key *key, struct view *value) {
     (void)key;
-    return view_is(*value, "migrate") || view_is(*value, "plan");
+    return view_is(*value, "migrate") || view_is(*value, "plan") || view_is(*value, "rollback");
+}
+
+static bool is_count(const struct key *key, struct view *value) {
+    uint64_t number;
+    return is_version(key, value) && text_to_u64(*value, STEPS_MAX, &number) && number > 0;
+}
+
+static bool is_flag(const struct key *key, struct view *value) {
+    (void)key;
+    return view_is(*value, "true") || view_is(*value, "false");
 }
 
 // ---- the table -----------------------------------------------------------------------------------------------------
 
 #define PLACE(member) offsetof(struct draft, member)
 static const struct key keys[] = {
-    {"target", is_name, PLACE(request.target), 63, "1 to 63 of a-z, 0-9, _ and -", false, NULL},
-    {"release", is_text, PLACE(request.release), 200, "1 to 200 bytes without control characters", false, NULL},
-    {"to", is_version, PLACE(request.to), 64, "a version: 1 to 64 digits", true, NULL},
-    {"digest", is_digest, PLACE(request.digest), 64, "64 hexadecimal digits", false, NULL},
-    {"action", is_action, PLACE(action), 0, "migrate or plan", false, "rollback"},
-    {"reason", is_remark, PLACE(request.reason), 500, "at most 500 bytes without control characters", false, NULL},
-    {"proof", is_token, PLACE(request.proof), REQUEST_PROOF_MAX, "a signed token of at most 8192 bytes", false, NULL},
+    {"target", is_name, PLACE(request.target), 63, "1 to 63 of a-z, 0-9, _ and -", JSON_STRING},
+    {"release", is_text, PLACE(request.release), 200, "1 to 200 bytes without control characters", JSON_STRING},
+    {"to", is_version, PLACE(request.to), 64, "a version: 1 to 64 digits", JSON_NUMBER},
+    {"digest", is_digest, PLACE(request.digest), 64, "64 hexadecimal digits", JSON_STRING},
+    {"action", is_action, PLACE(action), 0, "migrate, plan or rollback", JSON_STRING},
+    {"steps", is_count, PLACE(steps), 4, "a number from 1 to 1000", JSON_NUMBER},
+    {"out_of_order", is_flag, PLACE(out_of_order), 0, "true or false", JSON_BOOLEAN},
+    {"reason", is_remark, PLACE(request.reason), 500, "at most 500 bytes without control characters", JSON_STRING},
+    {"proof", is_token, PLACE(request.proof), REQUEST_PROOF_MAX, "a signed token of at most 8192 bytes", JSON_STRING},
     // brought by later versions
     {.name = "source"},
-    {.name = "steps"},
-    {.name = "out_of_order"},
 };
 #undef PLACE
 enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
@@ -176,15 +187,20 @@ static bool collect_member(const struct json *member, struct arena *arena, struc
     const struct key *key = admit("the key", json_name(member), err);
     struct view text;
     int64_t number;
+    bool flag;
     if (!key)
         return false;
     if (json_string(member, &text))
         text.data = arena_copy(arena, text.data, text.length);
-    else if (key->number && json_integer(member, 0, INT64_MAX, &number))
+    else if (key->other == JSON_NUMBER && json_integer(member, 0, INT64_MAX, &number))
         text = view_of(arena_printf(arena, "%lld", (long long)number));
+    else if (key->other == JSON_BOOLEAN && json_boolean(member, &flag))
+        text = flag ? VIEW("true") : VIEW("false");
     else
         return refuse(err, ERROR_REQUEST_MALFORMED, "the key", key->name,
-                      key->number ? "is neither a text nor a whole number below 2^53" : "is not a text");
+                      key->other == JSON_NUMBER    ? "is neither a text nor a whole number below 2^53"
+                      : key->other == JSON_BOOLEAN ? "is neither true nor false"
+                                                   : "is not a text");
     values->data[key - keys] = text;
     return true;
 }
@@ -210,9 +226,6 @@ static bool collect_data(struct view data, struct arena *arena, struct values *v
 
 // Narrows a value to its canonical spelling, or says what is wrong with it.
 static bool check(const struct key *key, const char *where, struct view *value, struct error *err) {
-    if (key->later && view_is(*value, key->later))
-        return error_set(err, ERROR_REQUEST_UNSUPPORTED, "%s \"%s\" says %s, which is not supported yet", where,
-                         key->name, key->later);
     return key->fits(key, value) ||
            error_set(err, ERROR_REQUEST_MALFORMED, "%s \"%s\" must be %s", where, key->name, key->shape);
 }
@@ -278,6 +291,28 @@ static void take_fingerprint(const struct values *values, char ret_hex[static 65
 
 // ---- all together --------------------------------------------------------------------------------------------------
 
+// The action, and what may be said with it only.
+static bool settle_action(struct draft *draft, struct error *err) {
+    struct request *request = &draft->request;
+    uint64_t steps = 0;
+    if (draft->action)
+        request->action = strcmp(draft->action, "plan") == 0       ? REQUEST_PLAN
+                          : strcmp(draft->action, "rollback") == 0 ? REQUEST_ROLLBACK
+                                                                   : REQUEST_MIGRATE;
+    request->out_of_order = draft->out_of_order && strcmp(draft->out_of_order, "true") == 0;
+    bool back = request->action == REQUEST_ROLLBACK;
+    if (draft->steps && (!back || request->to))
+        return error_set(err, ERROR_REQUEST_MALFORMED, "the key \"steps\" goes with a rollback, and without \"to\"");
+    if (back && !draft->steps && !request->to)
+        return error_set(err, ERROR_REQUEST_MALFORMED, "a rollback needs \"steps\" or \"to\"");
+    if (back && request->out_of_order)
+        return error_set(err, ERROR_REQUEST_MALFORMED, "the key \"out_of_order\" does not go with a rollback");
+    if (draft->steps && !text_to_u64(view_of(draft->steps), STEPS_MAX, &steps))
+        return error_set(err, ERROR_INTERNAL, "the key \"steps\" was not checked");
+    request->steps = (unsigned)steps;
+    return true;
+}
+
 bool request_read(const struct envelope *envelope, struct arena *arena, struct request *ret_request,
                   struct error *err) {
     struct values values = {0};
@@ -288,8 +323,8 @@ bool request_read(const struct envelope *envelope, struct arena *arena, struct r
         if (!read_key(&keys[i], &values, arena, &draft, err))
             return false;
     }
-    if (draft.action)
-        draft.request.action = view_is(view_of(draft.action), "plan") ? REQUEST_PLAN : REQUEST_MIGRATE;
+    if (!settle_action(&draft, err))
+        return false;
     take_fingerprint(&values, draft.request.fingerprint);
     *ret_request = draft.request;
     return true;

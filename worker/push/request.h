@@ -7,7 +7,7 @@
 
 #define REQUEST_PROOF_MAX 8192 // bytes
 
-enum request_action { REQUEST_MIGRATE, REQUEST_PLAN };
+enum request_action { REQUEST_MIGRATE, REQUEST_PLAN, REQUEST_ROLLBACK };
 
 // Everything lives in the arena; NULL = not said. Strings are UTF-8 without control characters.
 struct request {
@@ -18,6 +18,8 @@ struct request {
     const char *reason;  // 1 to 500 bytes; an empty one counts as not said
     const char *proof;   // a signed token, as it came: secret until it has expired
     enum request_action action;
+    unsigned steps;    // of a rollback: 1 to 1000, or 0 when `to` says where it ends; otherwise 0
+    bool out_of_order; //
     // SHA-256, hexadecimal, of all that is said but the proof: a JSON object of strings with its keys in the order of bytes, without white
     // space, each value in its canonical spelling (`to` without leading zeros), with no other escapes than \" and \\. An empty message
     // is `{}`. A proof is made for one request by carrying this.

@@ -242,20 +242,34 @@ bool directory_read(const char *folder, struct arena *arena, struct migration_se
     return true;
 }
 
+// A file that must still be the one that was looked at before.
+static bool load(int folder, const char *file, const struct file_facts *known, struct arena *arena,
+                 struct script *ret_script, struct error *err) {
+    struct file_facts facts;
+    size_t size = (size_t)known->size;
+    char *text = arena_alloc(arena, size + 1);
+    if (!file_read(folder, file, DIRECTORY_FILE_MAX, text, size, &facts, err))
+        return false;
+    if (facts.size != known->size || strcmp(facts.checksum, known->checksum) != 0) {
+        error_set(err, ERROR_SOURCE_UNREADABLE, "%s was changed while it was being applied", file);
+        text_copy(err->file, sizeof err->file, view_of(file));
+        return false;
+    }
+    return script_parse(file, (struct view){text, size}, arena, ret_script, err);
+}
+
 bool migration_load(const struct migration_set *set, const struct migration *migration, struct arena *arena,
                     struct script *ret_script, struct error *err) {
     cleanup_folder DIR *open = open_folder(set->folder, err);
-    if (open == NULL)
-        return false;
-    struct file_facts facts;
-    size_t size = (size_t)migration->size;
-    char *text = arena_alloc(arena, size + 1);
-    if (!file_read(dirfd(open), migration->file, DIRECTORY_FILE_MAX, text, size, &facts, err))
-        return false;
-    if (facts.size != migration->size || strcmp(facts.checksum, migration->checksum) != 0) {
-        error_set(err, ERROR_SOURCE_UNREADABLE, "%s was changed while it was being applied", migration->file);
-        text_copy(err->file, sizeof err->file, view_of(migration->file));
-        return false;
-    }
-    return script_parse(migration->file, (struct view){text, size}, arena, ret_script, err);
+    struct file_facts known = {.size = migration->size};
+    text_copy(known.checksum, sizeof known.checksum, view_of(migration->checksum));
+    return open != NULL && load(dirfd(open), migration->file, &known, arena, ret_script, err);
+}
+
+bool migration_load_down(const struct migration_set *set, const struct migration *migration, struct arena *arena,
+                         struct script *ret_script, struct error *err) {
+    cleanup_folder DIR *open = open_folder(set->folder, err);
+    struct file_facts known;
+    return open != NULL && file_read(dirfd(open), migration->down, DIRECTORY_FILE_MAX, NULL, 0, &known, err) &&
+           load(dirfd(open), migration->down, &known, arena, ret_script, err);
 }

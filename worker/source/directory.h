@@ -41,6 +41,9 @@ bool directory_read(const char *folder, struct arena *arena, struct migration_se
 // was hashed; those of script_parse.
 bool migration_load(const struct migration_set *set, const struct migration *migration, struct arena *arena,
                     struct script *ret_script, struct error *err);
+// The same for its down file (`migration->down` is set), which is part of no checksum.
+bool migration_load_down(const struct migration_set *set, const struct migration *migration, struct arena *arena,
+                         struct script *ret_script, struct error *err);
 // Compares versions as numbers of any length: <0, 0, >0.
 int version_compare(const char *a, const char *b);
 // Exposed for tests: name of a file to kind, version, name. False: not a migration's name.

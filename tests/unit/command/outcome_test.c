@@ -43,7 +43,8 @@ static void each_good_end_has_its_words(void **state) {
     expect("{\"state\":\"superseded\",\"version\":null}", true, false,
            "nothing pending: the database is ahead of these files");
     expect("{\"state\":\"planned\",\"migrations\":[]}", true, false, "0 migrations pending");
-    expect("{\"state\":\"rolled_back\"}", true, false, "rolled_back"); // of a newer worker
+    expect("{\"state\":\"rolled_back\",\"version\":\"2\"}", true, false, "rolled back; the database is at version 2");
+    expect("{\"state\":\"mended\"}", true, false, "mended"); // of a newer worker
 }
 
 static void what_the_worker_leaves_out_is_worked_out(void **state) {

@@ -59,7 +59,8 @@ static void a_target_has_what_it_says(void **state) {
     (void)state;
     struct targets targets = must_read(
         "{\"targets\":[{\"name\":\"orders-db_2\",\"database\":\"secret:projects/p/secrets/s/versions/1\","
-        "\"database_iam\":true,\"out_of_order\":true,\"migrations\":\"/m\",\"subscriptions\":[\"" DEV "\",\"" OPS "\"],"
+        "\"database_iam\":true,\"out_of_order\":true,\"rollback\":true,\"migrations\":\"/m\",\"subscriptions\":[\"" DEV
+        "\",\"" OPS "\"],"
         "\"lock_wait\":\"570s\",\"lock_timeout\":\"1s\"}]}");
     assert_int_equal(targets.count, 1);
     const struct target *target = &targets.items[0];
@@ -67,6 +68,7 @@ static void a_target_has_what_it_says(void **state) {
     assert_string_equal(target->database, "secret:projects/p/secrets/s/versions/1");
     assert_true(target->database_iam);
     assert_true(target->out_of_order);
+    assert_true(target->rollback);
     assert_string_equal(target->migrations, "/m");
     assert_string_equal(target->subscriptions[0], DEV);
     assert_string_equal(target->subscriptions[1], OPS);
@@ -83,6 +85,7 @@ static void what_a_target_does_not_say_is_the_options_business(void **state) {
     assert_string_equal(target->migrations, "migrations");
     assert_false(target->database_iam);
     assert_false(target->out_of_order);
+    assert_false(target->rollback);
     assert_null(target->subscriptions);
     assert_int_equal(target->lock_wait_ms, 8000);
     assert_int_equal(target->lock_timeout_ms, 200);
@@ -120,6 +123,7 @@ static void a_member_that_is_wrong_is_named(void **state) {
         {TARGET(",\"database_iam\":\"true\""), "target 'a': database_iam: must be true or false"},
         {TARGET(",\"database_iam\":null"), "database_iam: must be true or false"},
         {TARGET(",\"out_of_order\":1"), "out_of_order: must be true or false"},
+        {TARGET(",\"rollback\":\"true\""), "rollback: must be true or false"},
         {TARGET(",\"migrations\":\"\""), "migrations: must be a folder"},
         {TARGET(",\"migrations\":[\"m\"]"), "migrations: must be a folder"},
         {TARGET(",\"lock_wait\":30"), "lock_wait: must be a time"},

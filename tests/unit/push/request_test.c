@@ -144,7 +144,7 @@ static void a_digest_is_sixty_four_lower_case_hexadecimal_digits(void **state) {
 
 static void keys_of_later_versions_are_named(void **state) {
     (void)state;
-    static const char *const later[] = {"source", "steps", "out_of_order"};
+    static const char *const later[] = {"source"};
     for (size_t i = 0; i < COUNT(later); i++) {
         char data[64], message[64];
         (void)snprintf(data, sizeof(data), "{\"target\":\"main\",\"%s\":\"x\"}", later[i]);
@@ -155,8 +155,6 @@ static void keys_of_later_versions_are_named(void **state) {
         (void)snprintf(message, sizeof(message), "the attribute \"%s\" is not supported yet", later[i]);
         must_refuse("", later[i], "", ERROR_REQUEST_UNSUPPORTED, message);
     }
-    must_refuse("{\"action\":\"rollback\"}", NULL, NULL, ERROR_REQUEST_UNSUPPORTED, "the key \"action\" says rollback");
-    must_refuse("", "action", "rollback", ERROR_REQUEST_UNSUPPORTED, "the attribute \"action\" says rollback");
 }
 
 static void unknown_keys_are_named(void **state) {
@@ -236,13 +234,54 @@ static void values_are_held_to_their_shape(void **state) {
     for (size_t i = 0; i < COUNT(versions); i++)
         refuse_value("to", versions[i], "a version: 1 to 64 digits");
     for (size_t i = 0; i < COUNT(actions); i++)
-        refuse_value("action", actions[i], "migrate or plan");
+        refuse_value("action", actions[i], "migrate, plan or rollback");
     refuse_value("release", "", "1 to 200 bytes");
     refuse_value("release", "a\xc2\x9b", "1 to 200 bytes");
     refuse_value("reason", "a\x7f", "at most 500 bytes");
     must_refuse("{\"release\":\"a\\u001b[2J\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "the key \"release\" must be");
     must_refuse("{\"reason\":\"two\\nlines\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "the key \"reason\" must be");
     must_refuse("", "reason", "two\nlines", ERROR_REQUEST_MALFORMED, "the attribute \"reason\" must be");
+}
+
+static void a_rollback_says_how_far(void **state) {
+    (void)state;
+    struct request request = must_read("{\"action\":\"rollback\",\"steps\":2}", NULL, NULL);
+    assert_int_equal(request.action, REQUEST_ROLLBACK);
+    assert_int_equal(request.steps, 2);
+    request = must_read("{\"action\":\"rollback\",\"steps\":\"100\"}", "steps", "0100");
+    assert_int_equal(request.steps, 100);
+    request = must_read("{\"to\":7}", "action", "rollback");
+    assert_int_equal(request.action, REQUEST_ROLLBACK);
+    assert_int_equal(request.steps, 0);
+    assert_string_equal(request.to, "7");
+    static const char *const bad[] = {"0", "1001", "12345"}, *const words[] = {"", "-1", "two", "1.5", " 1"};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        refuse_value("steps", bad[i], "a number from 1 to 1000");
+    for (size_t i = 0; i < COUNT(words); i++)
+        refuse_value("steps", words[i], "a number from 1 to 1000");
+    must_refuse("{\"action\":\"rollback\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "a rollback needs");
+    must_refuse("{\"action\":\"rollback\",\"steps\":1,\"to\":3}", NULL, NULL, ERROR_REQUEST_MALFORMED,
+                "without \"to\"");
+    must_refuse("{\"steps\":1}", NULL, NULL, ERROR_REQUEST_MALFORMED, "goes with a rollback");
+    must_refuse("{\"steps\":1,\"action\":\"plan\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "goes with a rollback");
+    must_refuse("{\"steps\":true,\"action\":\"rollback\"}", NULL, NULL, ERROR_REQUEST_MALFORMED, "the key \"steps\"");
+}
+
+static void out_of_order_is_a_flag(void **state) {
+    (void)state;
+    assert_true(must_read("{\"out_of_order\":true}", NULL, NULL).out_of_order);
+    assert_true(must_read("{\"out_of_order\":\"true\"}", "out_of_order", "true").out_of_order);
+    assert_false(must_read("{\"out_of_order\":false}", NULL, NULL).out_of_order);
+    assert_false(must_read("{}", NULL, NULL).out_of_order);
+    static const char *const bad[] = {"", "1", "True", "yes", "true "};
+    for (size_t i = 0; i < COUNT(bad); i++)
+        refuse_value("out_of_order", bad[i], "true or false");
+    must_refuse("{\"out_of_order\":1}", NULL, NULL, ERROR_REQUEST_MALFORMED, "is neither true nor false");
+    must_refuse("{\"out_of_order\":true}", "out_of_order", "false", ERROR_REQUEST_MALFORMED, "says one thing in data");
+    must_refuse("{\"action\":\"rollback\",\"steps\":1,\"out_of_order\":true}", NULL, NULL, ERROR_REQUEST_MALFORMED,
+                "does not go with a rollback");
+    assert_string_equal(must_read("{\"out_of_order\":true}", NULL, NULL).fingerprint,
+                        must_read("", "out_of_order", "true").fingerprint);
 }
 
 static void lengths_are_bounded_to_the_byte(void **state) {
@@ -412,6 +451,8 @@ int main(void) {
         cmocka_unit_test(a_version_may_be_a_number_where_it_is_exact),
         cmocka_unit_test(a_digest_is_sixty_four_lower_case_hexadecimal_digits),
         cmocka_unit_test(keys_of_later_versions_are_named),
+        cmocka_unit_test(a_rollback_says_how_far),
+        cmocka_unit_test(out_of_order_is_a_flag),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(attributes_of_the_platform_are_ignored),
         cmocka_unit_test(data_is_a_json_object_or_empty),
