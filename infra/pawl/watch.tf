@@ -160,6 +160,41 @@ resource "google_monitoring_alert_policy" "parked" {
   depends_on = [google_project_service.api]
 }
 
+# What is tried again (the database is away, a token is refused, a release does not roll out) reaches the dead letters only
+# after hours; so does a migration that simply takes long, which the log tells apart.
+resource "google_monitoring_alert_policy" "waiting" {
+  project               = var.project
+  display_name          = "${var.name}: a message waits long"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = local.channels
+  user_labels           = local.labels
+  conditions {
+    display_name = "the oldest message is not done after half an hour"
+    condition_threshold {
+      filter          = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.push.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 1800
+      duration        = "0s"
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+  documentation {
+    subject = "${var.name}: a message is not done after half an hour"
+    content = <<-EOT
+      See why it is sent back each time (or that a long migration is at work):
+
+          gcloud logging read '${local.log_of_worker} severity>=WARNING' --project=${var.project} --limit=20 --freshness=1h
+
+      The field `remedy` says what to do. Nothing is lost: it is delivered again until it is done, or parked after ${var.max_delivery_attempts} attempts.
+    EOT
+  }
+  depends_on = [google_project_service.api]
+}
+
 # The worker gives up on the lock only after waiting for nearly a whole ack deadline.
 resource "google_monitoring_alert_policy" "lock" {
   project               = var.project
