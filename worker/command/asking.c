@@ -7,7 +7,7 @@
 #include "migrate/history.h"
 #include <string.h>
 
-enum { ANSWER_MAX = 16 << 20, WAIT_MAX_S = 300, WAIT_POLL_MS = 500 };
+enum { ANSWER_MAX = 64 << 20, WAIT_MAX_S = 300, WAIT_POLL_MS = 500 };
 
 bool asking_admit(void *context, struct server_exchange *exchange, struct server_answer *ret_answer) {
     struct service *service = context;

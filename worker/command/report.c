@@ -18,6 +18,8 @@ static void put_request(struct json_writer *writer, const struct run_request *re
     put_optional(writer, "release", request->release);
 }
 
+enum { ITEM_MAX = 1 << 20, TAIL_MAX = 1024 }; // bytes: of one migration; kept free for what follows the list
+
 static void put_item(struct json_writer *writer, const struct run_item *item) {
     json_begin_object(writer, NULL);
     if (!item->repeatable)
@@ -29,6 +31,24 @@ static void put_item(struct json_writer *writer, const struct run_item *item) {
     if (item->forecast)
         preview_json(item->forecast, writer);
     json_end_object(writer);
+}
+
+// As many as there is room for: what is left out is counted, and the object stays whole.
+static void put_items(struct json_writer *writer, const struct run_report *report) {
+    cleanup_text struct text item = TEXT(ITEM_MAX);
+    size_t shown = 0;
+    json_begin_array(writer, "migrations");
+    for (; shown < report->count; shown++) {
+        struct json_writer one = JSON_WRITER(&item);
+        text_clear(&item);
+        put_item(&one, &report->items[shown]);
+        if (item.full || writer->out->length + item.length + TAIL_MAX > writer->out->max)
+            break;
+        json_put_raw(writer, NULL, text_string(&item));
+    }
+    json_end_array(writer);
+    if (shown < report->count)
+        json_put_integer(writer, "left_out", (int64_t)(report->count - shown));
 }
 
 const char *report_counted(const char *state) {
@@ -46,10 +66,7 @@ void report_json(const struct run_request *request, const struct run_report *rep
     json_put_integer(&writer, report_counted(report->state), (int64_t)report->count);
     json_put_string(&writer, "version", report->version);
     put_optional(&writer, "digest", report->digest);
-    json_begin_array(&writer, "migrations");
-    for (size_t i = 0; i < report->count; i++)
-        put_item(&writer, &report->items[i]);
-    json_end_array(&writer);
+    put_items(&writer, report);
     json_put_integer(&writer, "ms", (int64_t)report->ms);
     json_put_integer(&writer, "round_trips", (int64_t)report->round_trips);
     json_end_object(&writer);

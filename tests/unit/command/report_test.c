@@ -41,6 +41,27 @@ static void an_empty_database_has_no_version(void **state) {
     assert_null(strstr(text_string(&out), "served_by"));
 }
 
+static void what_does_not_fit_is_left_out_and_counted(void **state) {
+    (void)state;
+    static struct run_item many[100];
+    for (size_t i = 0; i < 100; i++)
+        many[i] = (struct run_item){.version = "1", .name = "a", .file = "0001_a.sql", .state = "applied"};
+    struct run_report report = {.state = "applied", .items = many, .count = 100, .version = "1"};
+    struct text out cleanup_text = TEXT(4096);
+    report_json(&request, &report, NULL, &out);
+    assert_false(out.full);
+    struct json *json cleanup_json = NULL;
+    struct error err = {0};
+    int64_t left_out = 0, applied = 0;
+    assert_true(json_parse((struct view){text_string(&out), out.length}, &json, &err));
+    assert_true(json_integer(json_get(json, "left_out"), 1, 99, &left_out));
+    assert_true(json_integer(json_get(json, "applied"), 100, 100, &applied));
+    int64_t listed = 0;
+    for (const struct json *item = json_first(json_get(json, "migrations")); item; item = json_next(item))
+        listed++;
+    assert_int_equal(listed + left_out, 100);
+}
+
 static void a_failure_says_where_and_what_to_do(void **state) {
     (void)state;
     struct error err = {0};
@@ -139,6 +160,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_one_object),
         cmocka_unit_test(an_empty_database_has_no_version),
+        cmocka_unit_test(what_does_not_fit_is_left_out_and_counted),
         cmocka_unit_test(a_failure_says_where_and_what_to_do),
         cmocka_unit_test(what_may_pass_is_called_retry),
         cmocka_unit_test(every_error_is_in_the_table),
