@@ -7,8 +7,8 @@
 // Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
 // the ledger's schema first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline every
 // command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
-// default_transaction_isolation is set aside. So is a statement_timeout, which is meant for the application's queries and would end a
-// long build for ever again: what a file sets itself counts.
+// default_transaction_isolation is set aside. So are the time limits for statements, transactions and idle sessions, which are meant
+// for the application: they would end a long build at every try, and take our lock away between two. What a file sets itself counts.
 #define ISOLATION(local) "pg_catalog.set_config('default_transaction_isolation', 'read committed', " local ")"
 #define PATH(local)                                                                                                    \
     "CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("             \
@@ -25,10 +25,12 @@
                             " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                    \
                             " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " ISOLATION(            \
                                 "$3::boolean")
-static const char settings[] = COMMON;
-static const char settings_14[] =
-    COMMON ", CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"
-           " pg_catalog.set_config('client_connection_check_interval', '500ms', $3::boolean) END";
+#define SINCE_14                                                                                                       \
+    ", pg_catalog.set_config('idle_session_timeout', '0', $3::boolean),"                                               \
+    " CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"                                                              \
+    " pg_catalog.set_config('client_connection_check_interval', '500ms', $3::boolean) END"
+#define SINCE_17 ", pg_catalog.set_config('transaction_timeout', '0', $3::boolean)"
+static const char settings[] = COMMON, settings_14[] = COMMON SINCE_14, settings_17[] = COMMON SINCE_14 SINCE_17;
 
 static bool send_all(struct postgres *postgres, const char *const *commands, size_t count, struct error *err) {
     for (size_t i = 0; i < count; i++)
@@ -41,7 +43,8 @@ bool session_send_settings(struct postgres *postgres, const struct session *sess
     char lock_timeout[32];
     snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
     const char *values[] = {session->name, lock_timeout, session->local ? "true" : "false"};
-    const char *sql = postgres_server_version(postgres) >= 140000 ? settings_14 : settings;
+    int version = postgres_server_version(postgres);
+    const char *sql = version >= 170000 ? settings_17 : version >= 140000 ? settings_14 : settings;
     if (session->local) // it may not be our session: nothing is prepared in it
         return postgres_send(postgres, sql, values, 3, err);
     return postgres_send_often(postgres, sql, values, 3, err);

@@ -22,6 +22,39 @@ static void a_time_limit_for_the_applications_queries_does_not_end_a_migration(v
     world_is_quiet(world);
 }
 
+struct reader {
+    struct world *world;
+    struct postgres *postgres;
+};
+
+static void leave_late(void *context, const struct run_event *event) {
+    struct reader *reader = context;
+    world_hear(reader->world, event);
+    if (event->kind == RUN_RETRYING && postgres_in_transaction(reader->postgres)) {
+        clock_sleep_ms(400);
+        database_run(reader->postgres, "COMMIT");
+    }
+}
+
+static void a_time_limit_for_idle_sessions_does_not_take_the_lock_away(void **state) {
+    struct world *world = *state;
+    database_do(&world->database, "CREATE TABLE a (x int)");
+    cleanup_postgres struct postgres *postgres = database_connect(world->database.url);
+    database_run(postgres, "BEGIN");
+    database_run(postgres, "SELECT * FROM a");
+    set_for_database(world, "idle_session_timeout = 150");
+    world_file(world, "1_a.sql", "ALTER TABLE a ADD y int;");
+    struct migration_set set = {0};
+    assert_true(directory_read(world->folder, world->arena, &set, &world->err));
+    struct reader reader = {world, postgres};
+    struct run_observer observer = {.event = leave_late, .context = &reader};
+    assert_true(run_execute(world->connections, &set, &world->request, &observer, world->control, world->arena,
+                            &world->report, &world->err));
+    assert_non_null(strstr(text_string(&world->events), "retrying"));
+    assert_string_equal(world_ask(world, "SELECT attempts FROM pawl.runs"), "1"); // on one connection
+    world_is_quiet(world);
+}
+
 // The tests' role is named pawl, and so is the ledger's schema: "$user" would mean that.
 static void a_role_named_pawl_makes_nothing_in_the_ledgers_schema(void **state) {
     struct world *world = *state;
@@ -53,6 +86,7 @@ static void quotes_and_letters_mean_what_the_files_mean(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_time_limit_for_the_applications_queries_does_not_end_a_migration),
+        TEST(a_time_limit_for_idle_sessions_does_not_take_the_lock_away),
         TEST(a_role_named_pawl_makes_nothing_in_the_ledgers_schema),
         TEST(quotes_and_letters_mean_what_the_files_mean),
     };
