@@ -185,6 +185,7 @@ subtest 'repair answers the question that a cut-off statement leaves' => sub {
     my $answer = pawl(['repair', '--done', '0002_do.sql'], %there);
     is($answer->{exit}, 0, 'exit 0');
     like($answer->{out}, qr/the statement of 0002_do\.sql counts as done/, 'and says what it did');
+    is($fresh->value(q{SELECT reason FROM pawl.runs WHERE state = 'repaired'}), 'repair --done 0002_do.sql', 'and is on record');
     is(pawl(['repair', '--again', '0002_do.sql'], %there)->{exit}, 2, 'nothing is left to answer');
     like(pawl(['migrate'], %there)->{out}, qr/nothing pending/, 'the ledger is complete');
     is($fresh->value('SELECT count(*) FROM t'), 1, 'it took effect once');

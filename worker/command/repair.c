@@ -50,13 +50,13 @@ static void print_done(const struct options *options, enum repair_action action,
 int command_repair(const struct options *options, struct arena *arena) {
     struct error err = {0};
     struct shell_database database;
-    struct run_request run = {.id = "repair",
-                              .lock_wait_ms = (unsigned)options->lock_wait,
+    struct run_request run = {.lock_wait_ms = (unsigned)options->lock_wait,
                               .session_pooler = strcmp(options->pooler, "session") == 0};
     struct repair_request request = {.file = options->operands[0], .run = &run};
     if (!choose(options, &request.action, &err) || !shell_open(options, arena, &database, &err))
         return report_failure(options, &err);
     const char *file = NULL;
+    shell_identify(&run, arena);
     bool done = repair_execute(database.site.database, &database.set, &request, NULL, NULL, arena, &file, &err);
     shell_close(&database);
     if (!done)

@@ -211,13 +211,16 @@ static bool execute(const struct options *options, const struct shell_run *wante
     return done;
 }
 
+void shell_identify(struct run_request *request, struct arena *arena) {
+    request->id = run_id(arena);
+    request->publisher = who(arena);
+    request->worker = version_text;
+}
+
 int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena) {
     struct run_request request = {
-        .id = run_id(arena),
         .release = wanted->release,
         .reason = wanted->reason,
-        .publisher = who(arena),
-        .worker = version_text,
         .to = wanted->to,
         .plan_only = wanted->plan_only,
         .out_of_order = wanted->out_of_order,
@@ -230,6 +233,7 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
     };
     struct run_report report;
     struct error err = {0};
+    shell_identify(&request, arena);
     if (!execute(options, wanted, &request, arena, &report, &err))
         return report_failure(options, &err);
     print_report(options, &request, &report);

@@ -13,6 +13,8 @@ struct shell_run {
     const char *to, *reason, *release; // NULL = not said
     const char *baseline;              // adopt up to here, and run nothing; NULL = migrate
 };
+// Fills in the run's id and who asks.
+void shell_identify(struct run_request *request, struct arena *arena);
 // Returns the exit code.
 int shell_execute(const struct options *options, const struct shell_run *wanted, struct arena *arena);
 // What every command about a database begins with: its target is chosen, its login is known (nobody is asked yet, but for a targets file

@@ -1,8 +1,7 @@
-// Repairs of the ledger. Each is one command that says itself what it may touch, and proves the lock.
+// Repairs of the ledger. Each is one command that says itself what it may touch, and proves the lock. How it gets there is run.c's
+// business, as for every run.
 #include "migrate/repair.h"
 
-#include "migrate/control.h"
-#include "migrate/database.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 
@@ -29,6 +28,9 @@ static const struct {
                        "the ledger does not have it, or its file is still there"},
 };
 
+static const char *const words[] = {
+    [REPAIR_DONE] = "done", [REPAIR_AGAIN] = "again", [REPAIR_ACCEPT] = "accept", [REPAIR_FORGET] = "forget"};
+
 static const char *checksum_of(const struct migration_set *set, const char *file) {
     for (size_t i = 0; i < set->count; i++) {
         const struct migration *migration = &set->items[i];
@@ -43,49 +45,38 @@ static bool mend(struct postgres *postgres, const struct migration_set *set, con
                  struct arena *arena, const char **ret_file, struct error *err) {
     const char *values[] = {request->file, checksum_of(set, request->file)};
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, actions[request->action].sql, values, 2, &rows, err)) {
-        if (err->code == ERROR_MIGRATION_FAILED)
-            err->code = ERROR_INTERNAL;
+    if (!postgres_query(postgres, actions[request->action].sql, values, 2, &rows, err))
         return error_wrap(err, "cannot mend the ledger");
-    }
     if (postgres_row_count(rows) != 1)
         return error_set(err, ERROR_USAGE, "%s: %s", request->file, actions[request->action].nothing);
     *ret_file = arena_string(arena, postgres_value(rows, 0, 0));
     return true;
 }
 
-static bool release(struct postgres *postgres) {
-    struct error ignored = {0};
-    return lock_send_release(postgres, &ignored) && postgres_sync(postgres, &ignored) &&
-           postgres_receive(postgres, NULL, &ignored) == POSTGRES_DONE &&
-           postgres_receive(postgres, NULL, &ignored) == POSTGRES_SYNCED;
-}
+struct mending {
+    const struct repair_request *request;
+    const char *file;
+};
 
-static bool repair(struct postgres *postgres, const struct migration_set *set, const struct repair_request *request,
-                   const struct run_observer *observer, struct run_control *control, struct arena *arena,
-                   const char **ret_file, struct error *err) {
-    bool pooled = false;
-    if (!lock_acquire(postgres, request->run, observer, control, &pooled, err))
-        return false;
-    if (pooled)
-        return error_set(err, ERROR_DATABASE_POOLER, "repairs need a session, and a pooler sits in between");
-    return ledger_prepare(postgres, false, err) && mend(postgres, set, request, arena, ret_file, err);
+static bool work(void *context, struct postgres *postgres, const struct migration_set *set, struct arena *arena,
+                 struct run_report *report, struct error *err) {
+    struct mending *mending = context;
+    (void)report; // nothing was applied
+    return mend(postgres, set, mending->request, arena, &mending->file, err);
 }
 
 bool repair_execute(struct run_database *database, const struct migration_set *set,
                     const struct repair_request *request, const struct run_observer *observer,
                     struct run_control *control, struct arena *arena, const char **ret_file, struct error *err) {
-    struct postgres *postgres = NULL;
-    bool warm = false;
-    if (!database_take(database, control, &postgres, &warm, err))
+    struct mending mending = {.request = request};
+    struct run_errand errand = {.state = "repaired", .work = work, .context = &mending};
+    struct run_request run = *request->run;
+    struct run_report report;
+    run.errand = &errand;
+    if (!run.reason)
+        run.reason = arena_printf(arena, "repair --%s %s", words[request->action], request->file);
+    if (!run_execute(database, set, &run, observer, control, arena, &report, err))
         return false;
-    struct control_entry entry = {.postgres = postgres};
-    control_enter(control, &entry);
-    bool done = repair(postgres, set, request, observer, control, arena, ret_file, err);
-    control_leave(control, &entry);
-    if (postgres_alive(postgres) && release(postgres))
-        database_put(database, postgres);
-    else
-        postgres_close(postgres); // and with it the lock
-    return done;
+    *ret_file = mending.file;
+    return true;
 }

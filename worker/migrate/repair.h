@@ -11,10 +11,10 @@ enum repair_action {
 };
 struct repair_request {
     enum repair_action action;
-    const char *file;        // file name, or version
-    struct run_request *run; // id, lock_wait_ms, session_pooler
+    const char *file;              // file name, or version
+    const struct run_request *run; // its errand is ours; without a reason, what is done is the reason
 };
-// `ret_file`: the file whose row was mended; in the arena. Errors: ERROR_USAGE when there is nothing of the kind to be mended, those of
+// Recorded in pawl.runs as "repaired". `ret_file`: the file whose row was mended; in the arena. Errors: ERROR_USAGE when there is nothing of the kind to be mended, those of
 // run_execute about connection, lock and ledger; ERROR_DATABASE_POOLER.
 bool repair_execute(struct run_database *database, const struct migration_set *set,
                     const struct repair_request *request, const struct run_observer *observer,

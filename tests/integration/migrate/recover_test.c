@@ -320,7 +320,9 @@ static bool mend(struct world *world, enum repair_action action, const char *fil
     const char *mended = NULL;
     world->err = (struct error){0};
     assert_true(directory_read(world->folder, world->arena, &set, &world->err));
-    struct repair_request request = {.action = action, .file = file, .run = &world->request};
+    struct run_request run = world->request;
+    run.id = "mend";
+    struct repair_request request = {.action = action, .file = file, .run = &run};
     return repair_execute(world->connections, &set, &request, NULL, world->control, world->arena, &mended, &world->err);
 }
 
@@ -356,6 +358,8 @@ static void a_changed_file_is_accepted_and_a_removed_one_forgotten(void **state)
     world_remove(world, "2_n.sql");
     assert_false(world_run(world, "r4"));
     assert_true(mend(world, REPAIR_FORGET, "2_n.sql"));
+    assert_string_equal(world_ask(world, "SELECT state || ': ' || reason FROM pawl.runs WHERE id = 'mend'"),
+                        "repaired: repair --accept 2_n.sql");
     world_must_run(world, "r5");
     world_is_quiet(world);
 }
