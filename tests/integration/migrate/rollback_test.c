@@ -171,6 +171,20 @@ static void a_table_lock_is_waited_for_on_the_way_back_too(void **state) {
     assert_string_equal(there(world), "1 2|a b");
 }
 
+static void a_connection_that_breaks_on_the_way_back_is_taken_up_again(void **state) {
+    struct world *world = *state;
+    three_files(world);
+    database_do(&world->database, "CREATE SEQUENCE public.tries"); // what it counts outlives a rollback
+    world_file(world, "2_b.down.sql",
+               "SELECT pg_terminate_backend(pg_backend_pid()) WHERE nextval('tries') = 1;\nDROP TABLE b;");
+    must_go_back(world, "r1", 2, NULL);
+    assert_int_equal(world->report.count, 2);
+    assert_string_equal(there(world), "1|a");
+    assert_string_equal(run_row(world, "r1"), "rolled_back 2 1");
+    assert_string_equal(world_ask(world, "SELECT last_value FROM tries"), "2");
+    world_is_quiet(world);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -181,6 +195,7 @@ int main(void) {
         TEST(what_has_no_way_back_is_refused_before_anything_is_touched),
         TEST(what_the_target_does_not_permit_is_refused),
         TEST(a_table_lock_is_waited_for_on_the_way_back_too),
+        TEST(a_connection_that_breaks_on_the_way_back_is_taken_up_again),
     };
     return cmocka_run_group_tests_name("rollback", tests, NULL, NULL);
 }

@@ -131,6 +131,62 @@ static void a_late_version_is_pending_only_where_that_is_said(void **state) {
     assert_int_equal(world->err.code, ERROR_MIGRATION_MISSING);
 }
 
+// As plan, down to `floor`; every file but `without` (NULL: none) has a down file.
+static bool back(struct world *world, const char *files, const char *applied, const char *floor, const char *without) {
+    (void)plan(world, files, applied, NULL);
+    for (size_t i = 0; i < world->set.count; i++)
+        if (!without || strcmp(world->set.items[i].version, without) != 0)
+            world->set.items[i].down = "x.down.sql";
+    world->err = (struct error){0};
+    return plan_back(&world->set, &world->ledger, floor, world->arena, &world->plan, &world->err);
+}
+
+static void a_rollback_takes_the_newest_first_and_leaves_the_rest(void **state) {
+    struct world *world = *state;
+    assert_true(back(world, "1 2 10 11 r:v", "1 2 10 r:v", "1", NULL));
+    assert_string_equal(pending(world), "10 2");
+    assert_true(world->plan.back);
+    assert_false(world->plan.complete);
+    assert_string_equal(world->plan.newest, "1");
+    assert_true(back(world, "1 2", "1 2", NULL, NULL));
+    assert_string_equal(pending(world), "2 1");
+    assert_null(world->plan.newest);
+    assert_true(back(world, "1 2", "1 2", "0", NULL));
+    assert_string_equal(pending(world), "2 1");
+    assert_true(back(world, "0 1", "0 1", "0", NULL));
+    assert_string_equal(pending(world), "1");
+    assert_true(back(world, "1 2", "1", "1", NULL));
+    assert_int_equal(world->plan.count, 0);
+}
+
+static void steps_are_counted_in_what_is_applied(void **state) {
+    struct world *world = *state;
+    (void)plan(world, "1 2 9 10 11", "10 2 1 9 r:v", NULL);
+    assert_string_equal(plan_floor(&world->ledger, 0, world->arena), "10");
+    assert_string_equal(plan_floor(&world->ledger, 1, world->arena), "9");
+    assert_string_equal(plan_floor(&world->ledger, 3, world->arena), "1");
+    assert_null(plan_floor(&world->ledger, 4, world->arena));
+    assert_null(plan_floor(&world->ledger, 1000, world->arena));
+}
+
+static void what_has_no_way_back_is_refused_by_name(void **state) {
+    struct world *world = *state;
+    assert_false(back(world, "1 2 3", "1 2 3", "1", "2"));
+    assert_int_equal(world->err.code, ERROR_ROLLBACK_IMPOSSIBLE);
+    assert_string_equal(world->err.file, "2_x.sql");
+    assert_true(back(world, "1 2 3", "1 2 3", "2", "2")); // it is not touched
+    assert_false(back(world, "1 2", "1 2 3", "1", NULL));
+    assert_int_equal(world->err.code, ERROR_ROLLBACK_IMPOSSIBLE);
+    assert_false(back(world, "1 2", "1 2!", "1", NULL));
+    assert_int_equal(world->err.code, ERROR_ROLLBACK_IMPOSSIBLE);
+    assert_false(back(world, "1 2", "1 2*", "1", NULL));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_CHANGED);
+    assert_false(back(world, "1 3", "1 2 3", "1", NULL));
+    assert_int_equal(world->err.code, ERROR_MIGRATION_MISSING);
+    assert_false(back(world, "1 2", "1 2", "7", NULL));
+    assert_int_equal(world->err.code, ERROR_VERSION_UNKNOWN);
+}
+
 static void versions_are_compared_as_numbers(void **state) {
     struct world *world = *state;
     assert_true(plan(world, "9 10 99999999999999999999 100000000000000000000", "10 9", NULL));
@@ -251,6 +307,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(only_what_is_missing_in_the_ledger_is_pending, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_pending_when_all_is_applied, begin, end),
         cmocka_unit_test_setup_teardown(a_late_version_is_pending_only_where_that_is_said, begin, end),
+        cmocka_unit_test_setup_teardown(a_rollback_takes_the_newest_first_and_leaves_the_rest, begin, end),
+        cmocka_unit_test_setup_teardown(steps_are_counted_in_what_is_applied, begin, end),
+        cmocka_unit_test_setup_teardown(what_has_no_way_back_is_refused_by_name, begin, end),
         cmocka_unit_test_setup_teardown(versions_are_compared_as_numbers, begin, end),
         cmocka_unit_test_setup_teardown(a_changed_file_is_refused_by_name, begin, end),
         cmocka_unit_test_setup_teardown(a_missing_file_below_a_newer_one_is_refused, begin, end),

@@ -280,6 +280,22 @@ static void a_migration_loads_as_its_normalised_text(void **state) {
     assert_int_equal(script.items[1].line, 3);
 }
 
+static void a_down_file_loads_as_its_normalised_text(void **state) {
+    struct fixture *fixture = *state;
+    write_file(fixture, "1_a.sql", "SELECT 1");
+    write_file(fixture, "1_a.down.sql", "SELECT\r\n2;");
+    must_read(fixture);
+    struct script script = {0};
+    struct error err = {0};
+    assert_true(migration_load_down(&fixture->set, &fixture->set.items[0], fixture->arena, &script, &err));
+    assert_int_equal(script.count, 1);
+    assert_true(view_is(script.items[0].text, "SELECT\n2"));
+    write_file(fixture, "1_a.down.sql", "SELECT '");
+    assert_false(migration_load_down(&fixture->set, &fixture->set.items[0], fixture->arena, &script, &err));
+    assert_int_equal(err.code, ERROR_SOURCE_INVALID);
+    assert_string_equal(err.file, "1_a.down.sql");
+}
+
 static void a_migration_that_changed_under_the_set_is_refused(void **state) {
     struct fixture *fixture = *state;
     static const char *const changes[] = {"SELECT 2", "SELECT 1; SELECT 2", "SELECT", ""};
@@ -330,6 +346,7 @@ int main(void) {
         TEST(a_folder_that_is_not_there_is_named),
         TEST(empty_files_and_comments_are_migrations_without_statements),
         TEST(a_migration_loads_as_its_normalised_text),
+        TEST(a_down_file_loads_as_its_normalised_text),
         TEST(a_migration_that_changed_under_the_set_is_refused),
         TEST(the_digest_covers_versions_and_texts),
     };
