@@ -243,6 +243,25 @@ subtest 'killed in the middle: what is parked and what was sent is everything' =
     cmp_ok(scalar(keys %sent) + $left->(), '>=', $count, 'and nothing is lost: published first, acknowledged after');
 };
 
+subtest 'what Pub/Sub does not take keeps nothing else from going back' => sub {
+    my $bad = park({release => 'bad'}, map { ("x$_" => 'x') } 1 .. 99);
+    my $good = park({release => 'good'}, %why);
+    my $run = replay(['--all', '--json']);
+    is($run->{exit}, 1, 'exit 1');
+    is_deeply([map { "$_->{id} $_->{state}" } @{$run->{json}{messages}}], ["$bad parked", "$good sent back"], 'the other one went');
+    is($run->{json}{error}, 'PUBSUB_REFUSED', 'the code');
+    like($run->{json}{message}, qr/^message $bad was not sent back: .*100 attributes/, 'which, and why');
+    is_deeply([grep {/release/} map { decode_base64($_->{data}) } sent_again()], ['{"release":"good"}'], 'as one message');
+    is(clear_parked(), 1, 'the refused one is still parked');
+    park({release => "r$_"}, %why) for 1 .. 5;
+    $cloud->fault('/v1/' . $cloud->topic_name('migrate') . ':publish', status => 403);
+    $run = replay(['--all', '--json']);
+    $cloud->clear_faults;
+    is($run->{exit}, 1, 'a topic that takes nothing: exit 1');
+    is(scalar(grep { $_->{state} eq 'parked' } @{$run->{json}{messages}}), 5, 'all are still parked');
+    is(clear_parked(), 5, 'and given back');
+};
+
 subtest 'what is wrong is refused before anything is pulled' => sub {
     for my $case (
         [[],                             {PAWL_DEAD_LETTER_SUBSCRIPTION => undef}, 2, qr/--subscription/],

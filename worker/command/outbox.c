@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ATTRIBUTES_MAX = 100, BUDGET_MS = 10000 };
+enum {
+    ATTRIBUTES_MAX = 100,
+    OURS_MAX = 10, // that outbox_park adds
+    PARK_MS = 10000,
+    TELL_MS = 3000, // the event only informs: a topic that is away must not cost the answer its deadline
+};
 
 static bool name_topic(const struct outbox *outbox, const struct options *options, const char *name,
                        struct arena *arena, const char **ret_topic, struct error *err) {
@@ -45,11 +50,13 @@ static void add_number(struct attributes *attributes, struct arena *arena, const
 }
 
 // What the publisher said stays, and which message a replay is of; what an earlier failure of the same message said is out of date.
-static void keep_originals(struct attributes *attributes, const struct envelope *envelope) {
-    for (size_t i = 0; i < envelope->attribute_count && attributes->count < ATTRIBUTES_MAX; i++) {
+// No request has so many attributes: of one that fills the hundred, what was wrong with it is worth more than the last of them.
+static void keep_originals(struct attributes *attributes, const struct envelope *envelope, struct arena *arena) {
+    add(attributes, arena, "pawl_replay_of", envelope_attribute(envelope, "pawl_replay_of"));
+    for (size_t i = 0; i < envelope->attribute_count && attributes->count < ATTRIBUTES_MAX - OURS_MAX; i++) {
         const struct envelope_attribute *original = &envelope->attributes[i];
         struct view name = view_of(original->name);
-        if (view_is(name, "pawl_replay_of") || (!view_starts(name, "pawl_") && !view_starts(name, "goog")))
+        if (!view_starts(name, "pawl_") && !view_starts(name, "goog"))
             attributes->items[attributes->count++] =
                 (struct pubsub_attribute){.key = original->name, .value = original->value};
     }
@@ -60,7 +67,7 @@ bool outbox_park(const struct outbox *outbox, const struct envelope *envelope, c
     struct attributes attributes = {0};
     char published[32];
     clock_format(envelope->published_ms, published);
-    keep_originals(&attributes, envelope);
+    keep_originals(&attributes, envelope, arena);
     add(&attributes, arena, "pawl_error", error_name(failure->code));
     add(&attributes, arena, "pawl_message", failure->message);
     add(&attributes, arena, "pawl_message_id", envelope->message_id);
@@ -75,7 +82,7 @@ bool outbox_park(const struct outbox *outbox, const struct envelope *envelope, c
                                     .attributes = attributes.items,
                                     .attribute_count = attributes.count,
                                     .ordering_key = envelope->ordering_key};
-    return pubsub_publish(outbox->cloud.pubsub, outbox->dead_letters, &letter, BUDGET_MS, arena, ret_id, err) ||
+    return pubsub_publish(outbox->cloud.pubsub, outbox->dead_letters, &letter, PARK_MS, arena, ret_id, err) ||
            error_wrap(err, "cannot park the message");
 }
 
@@ -88,6 +95,6 @@ bool outbox_tell(const struct outbox *outbox, const struct run_request *run, con
     add(&attributes, arena, "target", run->target);
     add(&attributes, arena, "release", run->release);
     struct pubsub_message event = {.data = body, .attributes = attributes.items, .attribute_count = attributes.count};
-    return pubsub_publish(outbox->cloud.pubsub, outbox->results, &event, BUDGET_MS, arena, &id, err) ||
+    return pubsub_publish(outbox->cloud.pubsub, outbox->results, &event, TELL_MS, arena, &id, err) ||
            error_wrap(err, "cannot publish the result event");
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REFUSALS_MAX = 3 };
 enum fate { FATE_KEPT, FATE_CHOSEN, FATE_SENT, FATE_SENT_TWICE };
 
 struct row {
@@ -88,10 +89,11 @@ static bool check_ids(const struct replay *replay, struct error *err) {
 
 static bool send_one(struct replay *replay, struct row *row, struct error *err) {
     struct pubsub_message message = parked_revive(&row->parked, replay->arena);
-    if (!lease_keep(&replay->lease, err) ||
-        !pubsub_publish(replay->cloud.pubsub, replay->topic, &message, (unsigned)replay->options->publish_timeout,
-                        replay->arena, &row->sent_as, err))
+    if (!lease_keep(&replay->lease, err))
         return false;
+    if (!pubsub_publish(replay->cloud.pubsub, replay->topic, &message, (unsigned)replay->options->publish_timeout,
+                        replay->arena, &row->sent_as, err))
+        return error_wrap(err, "message %s was not sent back", row->parked.pulled->id);
     row->fate = FATE_SENT_TWICE; // until it is gone from here
     if (!lease_acknowledge(&replay->lease, row->leased, err))
         return error_wrap(err, "message %s was sent back as %s, and is still parked too", row->parked.pulled->id,
@@ -101,11 +103,22 @@ static bool send_one(struct replay *replay, struct row *row, struct error *err) 
     return true;
 }
 
+// A message that Pub/Sub does not take (it has too many attributes, say) stays where it is and keeps no other one from going back. When
+// several in a row are refused it is not the messages' fault. The first failure is told.
 static bool send_chosen(struct replay *replay, struct error *err) {
-    for (size_t i = 0; i < replay->lease.count; i++)
-        if (replay->rows[i].fate == FATE_CHOSEN && !send_one(replay, &replay->rows[i], err))
-            return false;
-    return true;
+    unsigned refused = 0;
+    for (size_t i = 0; i < replay->lease.count && refused < REFUSALS_MAX; i++) {
+        struct error failure = {0};
+        if (replay->rows[i].fate != FATE_CHOSEN)
+            continue;
+        bool sent = send_one(replay, &replay->rows[i], &failure);
+        if (!sent && err->code == ERROR_NONE)
+            *err = failure;
+        if (!sent && failure.code != ERROR_PUBSUB_REFUSED)
+            break;
+        refused = sent ? 0 : refused + 1;
+    }
+    return err->code == ERROR_NONE;
 }
 
 // ---- showing -----------------------------------------------------------------------------------------------------------
