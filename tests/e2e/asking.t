@@ -76,6 +76,23 @@ subtest 'a request that never became a run' => sub {
     $migrations->remove('0003_unfinished.sql');
 };
 
+subtest 'a plan' => sub {
+    $migrations->write('0003_planned.sql', 'CREATE TABLE planned ();');
+    is(push_message('109', {action => 'plan'})->{status}, 200, 'is answered');
+    my $run = ask('/runs/109?wait=30')->{json};
+    is($run->{state}, 'planned', 'can be asked for');
+    is($run->{pending}, 1, 'with what is pending');
+    is(ask('/runs/109')->{json}{attempts}, 1, 'asked once');
+    $migrations->write('0003_planned.sql', "SELECT 'oops;\n");
+    push_message('109', {action => 'plan'});
+    is(ask('/runs/109')->{json}{error}, 'SOURCE_INVALID', 'one that fails says why');
+    $migrations->remove('0003_planned.sql');
+    $migrations->write('0001_a.sql', 'CREATE TABLE changed ();');
+    is(push_message('110', {action => 'plan'})->{json}{error}, 'MIGRATION_CHANGED', 'so does one that the ledger refuses');
+    is(ask('/runs/110')->{json}{error}, 'MIGRATION_CHANGED', 'its code');
+    $migrations->write('0001_a.sql', 'CREATE TABLE a ();');
+};
+
 subtest 'a dead letter and a replay say where they come from' => sub {
     my %attributes = (CloudPubSubDeadLetterSourceDeliveryCount => '5', CloudPubSubDeadLetterSourceSubscription => 'deploys',
         CloudPubSubDeadLetterSourceSubscriptionProject => 'shop', CloudPubSubDeadLetterSourceTopicPublishTime => '2025-12-24T10:00:00.5+00:00');

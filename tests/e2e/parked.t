@@ -71,6 +71,10 @@ subtest 'a hundred attributes leave no room, and it is parked all the same' => s
     my ($letter) = $cloud->wait_pulled('parked', 1);
     is($letter->{message}{attributes}{pawl_error}, 'REQUEST_MALFORMED', 'with its code');
     $cloud->wait_pulled('heard', 1);
+    $cloud->publish('migrate', {}, attributes => {map { ("x$_" => 'x') } 1 .. 100});
+    ($letter) = $cloud->wait_pulled('parked', 1);
+    like($letter->{message}{attributes}{pawl_message}, qr/"x\d+" is not known/, 'nor do a hundred of the publisher hide why');
+    $cloud->wait_pulled('heard', 1);
 };
 
 subtest 'the set that was reviewed, or none' => sub {
@@ -96,6 +100,45 @@ subtest 'when it cannot be parked, it is not acknowledged: nothing is lost' => s
     $cloud->wait_acknowledged('push', $id, 30);
     my ($letter) = $cloud->wait_pulled('parked', 1);
     is($letter->{message}{attributes}{pawl_message_id}, $id, 'and parked by a later delivery');
+};
+
+subtest 'what failed and cannot be parked does not run again' => sub {
+    $database->execute('CREATE SEQUENCE public.ran');
+    $migrations->write('0004_bad.sql', "SELECT nextval('public.ran');\nSELECT nosuch;\n");
+    $cloud->fault('/v1/' . $cloud->topic_name('dead') . ':publish', status => 403);
+    my $id = $cloud->publish('migrate', {});
+    $cloud->wait_attempts('push', $id, 4, 30);
+    is($database->value('SELECT last_value FROM public.ran'), 1, 'four deliveries, one try against the database');
+    $cloud->clear_faults;
+    $cloud->wait_acknowledged('push', $id, 30);
+    my ($letter) = $cloud->wait_pulled('parked', 1);
+    is($letter->{message}{attributes}{pawl_sqlstate}, '42703', 'parked with what the first try said');
+    is($letter->{message}{attributes}{pawl_file}, '0004_bad.sql', 'and its file');
+    $migrations->write('0004_bad.sql', "SELECT nextval('public.ran');\nSELECT nosuch2;\n");
+    $cloud->wait_acknowledged('push', $cloud->publish('migrate', {}));
+    is($database->value('SELECT last_value FROM public.ran'), 2, 'another message is tried');
+    $cloud->wait_pulled('parked', 1);
+};
+
+subtest 'dead letters that are pushed here do not go round' => sub {
+    my $before = $database->value('SELECT last_value FROM public.ran');
+    $cloud->create_subscription('round', topic => 'dead', push => $worker->url . '/', account => $worker->account, audience => $worker->audience,
+        ackDeadlineSeconds => 30, retryPolicy => {minimumBackoff => '0.1s', maximumBackoff => '0.5s'});
+    $cloud->wait_acknowledged('push', $cloud->publish('migrate', {}));
+    my ($letter) = $cloud->wait_pulled('parked', 1);
+    my ($first)  = $cloud->wait_attempts('round', $letter->{message}{messageId}, 4, 30);
+    is($first->{status}, 500, 'it is not acknowledged there');
+    is(scalar $cloud->pull('parked'), 0, 'and not parked again');
+    is($database->value('SELECT last_value FROM public.ran'), $before + 2, 'one try for the message, one for its copy');
+    $cloud->request(DELETE => '/v1/' . $cloud->subscription_name('round'));
+    $migrations->remove('0004_bad.sql');
+};
+
+subtest 'a result topic that does not answer delays the answer by moments' => sub {
+    $cloud->fault('/v1/' . $cloud->topic_name('results') . ':publish', delay_ms => 20000);
+    my $answer = $cloud->wait_acknowledged('push', $cloud->publish('migrate', {}));
+    cmp_ok($answer->{latencyMs}, '<', 8000, 'acknowledged long before the shortest deadline');
+    $cloud->clear_faults;
 };
 
 subtest 'what may pass is not parked' => sub {

@@ -9,6 +9,11 @@
 #include <string.h>
 #include <time.h>
 
+struct verdict { // a run that failed for good
+    char name[128], ask[256];
+    struct error failure;
+};
+
 struct gate {
     pthread_mutex_t mutex;
     pthread_cond_t changed; // on the monotonic clock
@@ -19,11 +24,15 @@ struct gate {
     uint64_t turn;                        // counts those who have left
     char last_holder[128], last_ask[256]; // of the one who left last, and how it fared
     struct error failure;
+    bool once;
+    size_t failures;                        // so many so far; the oldest give way
+    struct verdict verdicts[GATE_FAILURES]; // only where failures are final
 };
 
-struct gate *gate_new(unsigned crowd) {
+struct gate *gate_new(unsigned crowd, bool once) {
     struct gate *gate = memory_alloc(sizeof(*gate));
     gate->crowd = crowd;
+    gate->once = once;
     pthread_condattr_t monotonic;
     bool fine = pthread_mutex_init(&gate->mutex, NULL) == 0 && pthread_condattr_init(&monotonic) == 0 &&
                 pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0 &&
@@ -45,7 +54,28 @@ static struct timespec after(uint64_t ms) {
     return (struct timespec){.tv_sec = (time_t)(end / 1000), .tv_nsec = (long)(end % 1000) * 1000000};
 }
 
-static bool share_failure(const struct gate *gate, struct error *err) {
+static void remember(struct gate *gate, const char *name, const char *ask, const struct error *failure) {
+    if (!gate->once || error_class(failure->code) != CLASS_PERMANENT)
+        return;
+    struct verdict *verdict = &gate->verdicts[gate->failures++ % GATE_FAILURES];
+    text_copy(verdict->name, sizeof(verdict->name), view_of(name));
+    text_copy(verdict->ask, sizeof(verdict->ask), view_of(ask));
+    verdict->failure = *failure;
+}
+
+static bool failed_before(const struct gate *gate, const char *name, const char *ask, struct error *err) {
+    for (size_t i = 0; i < GATE_FAILURES && i < gate->failures; i++) {
+        const struct verdict *verdict = &gate->verdicts[i];
+        if (strcmp(verdict->name, name) == 0 && strcmp(verdict->ask, ask) == 0) {
+            *err = verdict->failure;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool share_failure(struct gate *gate, const char *name, const char *ask, struct error *err) {
+    remember(gate, name, ask, &gate->failure);
     *err = gate->failure;
     return error_wrap(err, "run %s, which asked for the same, failed while this one waited for it", gate->last_holder);
 }
@@ -61,6 +91,8 @@ static bool take(struct gate *gate, const char *name, const char *ask) {
 // With the mutex held.
 static bool enter(struct gate *gate, const char *name, const char *ask, const struct timespec *limit,
                   struct error *err) {
+    if (failed_before(gate, name, ask, err))
+        return false;
     uint64_t turn = gate->turn;
     int waited = gate->waiting < gate->crowd ? 0 : ETIMEDOUT;
     while (gate->taken && !gate->closed && waited != ETIMEDOUT) {
@@ -70,7 +102,7 @@ static bool enter(struct gate *gate, const char *name, const char *ask, const st
         bool left = gate->turn != turn;
         turn = gate->turn;
         if (left && error_class(gate->failure.code) == CLASS_PERMANENT && strcmp(gate->last_ask, ask) == 0)
-            return share_failure(gate, err);
+            return share_failure(gate, name, ask, err);
     }
     if (gate->closed)
         return error_set(err, ERROR_SHUTTING_DOWN, "the worker is shutting down and starts no run");
@@ -97,6 +129,7 @@ void gate_leave(struct gate *gate, const struct error *failure) {
     text_copy(gate->last_holder, sizeof(gate->last_holder), view_of(gate->holder));
     text_copy(gate->last_ask, sizeof(gate->last_ask), view_of(gate->ask));
     gate->failure = failure ? *failure : (struct error){0};
+    remember(gate, gate->holder, gate->ask, &gate->failure);
     (void)pthread_cond_broadcast(&gate->changed); // each of those who wait may have to hear of the failure
     (void)pthread_mutex_unlock(&gate->mutex);
 }

@@ -220,7 +220,7 @@ static bool run_migrations(struct service *service, struct delivery *delivery, s
     uint64_t spent = clock_ms() - start;
     delivery->run.lock_wait_ms = (unsigned)(spent < wait ? wait - spent : 0);
     struct run_observer observer = {.event = log_run_event, .context = delivery};
-    delivery->began = true;
+    delivery->began = !delivery->run.plan_only; // a plan leaves no row of its own
     bool done = run_execute(site->database, &delivery->set, &delivery->run, &observer, site->control, delivery->arena,
                             &delivery->report, err);
     gate_leave(site->gate, done ? NULL : err);
@@ -260,12 +260,28 @@ static void record_refusal(const struct delivery *delivery, const struct error *
         log_failure(LOG_WARNING, &delivery->log, &err);
 }
 
-// The message goes to the dead-letter topic, where a human finds it with what went wrong, and never again against the database.
+// So is a plan as one that was made.
+static void record_plan(const struct delivery *delivery) {
+    struct error err = {0};
+    struct site *site = delivery->site;
+    if (delivery->run.plan_only &&
+        !history_planned(site->database, &delivery->run, delivery->report.count, site->control, &err))
+        log_failure(LOG_WARNING, &delivery->log, &err);
+}
+
+// The message goes to the dead-letter topic, where a human finds it with what went wrong, and never again against the database. What comes
+// from there as it is (somebody pushes the dead letters at us) is not put there once more: that would go round and round without a pause.
 static const char *park(struct service *service, const struct delivery *delivery, const struct error *failure) {
     struct error err = {0};
     const char *id = NULL;
     if (!delivery->run.id || !service->outbox.dead_letters)
         return NULL;
+    if (envelope_attribute(&delivery->envelope, "pawl_error")) {
+        log_event(LOG_WARNING, &delivery->log,
+                  "a dead letter that was pushed here fails again and stays where it is; "
+                  "`pawl replay` sends dead letters back");
+        return NULL;
+    }
     if (!outbox_park(&service->outbox, &delivery->envelope, &delivery->run, failure, delivery->arena, &id, &err)) {
         log_failure(LOG_ERROR, &delivery->log, &err);
         return NULL;
@@ -314,6 +330,7 @@ static void handle_push(void *context, struct server_exchange *exchange) {
     struct error err = {0};
     if (deliver(service, server_body(exchange), &delivery, &err)) {
         metrics_done(&service->metrics, delivery.report.state, delivery.report.count, delivery.report.ms);
+        record_plan(&delivery);
         report_done(service, &delivery, &answer);
     } else {
         metrics_failed(&service->metrics, err.code);

@@ -65,7 +65,7 @@ bool site_open(const struct options *options, const struct target *target, unsig
                                 : error_wrap(err, "DATABASE_URL");
     site.database = login_database(site.login);
     site.control = run_control_new();
-    site.gate = gate_new(crowd);
+    site.gate = gate_new(crowd, options->dead_letter_topic != NULL);
     *ret_site = site;
     return true;
 }

@@ -1,4 +1,4 @@
-// Looks up runs and records refusals. How a run writes its own row is ledger.c's business.
+// Looks up runs and records what was none: refusals and plans. How a run writes its own row is ledger.c's business.
 #include "migrate/history.h"
 
 #include "migrate/control.h"
@@ -26,17 +26,17 @@ static const char find_sql[] =
 static const char proved_sql[] =
     "SELECT FROM pawl.runs WHERE proof->>'token_sha256' = $1 AND proof->>'request_sha256' = $2 LIMIT 1";
 
-static const char refuse_sql[] =
-    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
-    " origin, state,"
-    " error, message, file, line, statement, finished_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $14::jsonb, $15::jsonb, 'failed', $9, $10, $11, $12::integer, $13::integer,"
-    " pg_catalog.now())"
+static const char note_sql[] =
+    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof, origin,"
+    " state, pending, error, message, file, line, statement, sqlstate, detail, hint, finished_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $9::jsonb, $10::jsonb,"
+    " $11, $12::bigint, $13, $14, $15, $16::integer, $17::integer, $18, $19, $20, pg_catalog.now())"
     " ON CONFLICT (id) DO UPDATE SET attempts = r.attempts + 1, delivery_attempt = EXCLUDED.delivery_attempt,"
     " worker = EXCLUDED.worker, proof = coalesce(EXCLUDED.proof, r.proof),"
     " publisher = CASE WHEN EXCLUDED.proof IS NULL THEN r.publisher ELSE EXCLUDED.publisher END,"
-    " state = EXCLUDED.state, error = EXCLUDED.error, message = EXCLUDED.message,"
-    " file = EXCLUDED.file, line = EXCLUDED.line, statement = EXCLUDED.statement, finished_at = EXCLUDED.finished_at"
+    " state = EXCLUDED.state, pending = EXCLUDED.pending, error = EXCLUDED.error, message = EXCLUDED.message,"
+    " file = EXCLUDED.file, line = EXCLUDED.line, statement = EXCLUDED.statement, sqlstate = EXCLUDED.sqlstate,"
+    " detail = EXCLUDED.detail, hint = EXCLUDED.hint, finished_at = EXCLUDED.finished_at"
     " WHERE r.state NOT IN ('applied', 'rolled_back')";
 // clang-format on
 
@@ -102,11 +102,17 @@ bool history_proved(struct run_database *database, const char *token, const char
     return true;
 }
 
-bool history_refuse(struct run_database *database, const struct run_request *request, const struct error *failure,
-                    struct run_control *control, struct error *err) {
+static const char *said(const char *text) {
+    return *text ? text : NULL;
+}
+
+// The row of a request that was no run.
+static bool note(struct run_database *database, const struct run_request *request, const char *state, size_t pending,
+                 const struct error *failure, struct run_control *control, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    char attempt[24], line[24], statement[24];
+    char attempt[24], line[24], statement[24], left[24];
     (void)snprintf(attempt, sizeof(attempt), "%" PRId64, request->delivery_attempt);
+    (void)snprintf(left, sizeof(left), "%zu", pending);
     (void)snprintf(line, sizeof(line), "%u", failure->line);
     (void)snprintf(statement, sizeof(statement), "%u", failure->statement);
     const char *values[] = {request->id,
@@ -117,12 +123,27 @@ bool history_refuse(struct run_database *database, const struct run_request *req
                             request->publisher,
                             request->delivery_attempt ? attempt : NULL,
                             request->worker,
-                            error_name(failure->code),
-                            failure->message,
-                            failure->file[0] ? failure->file : NULL,
+                            request->proof,
+                            request->origin,
+                            state,
+                            left,
+                            failure->code ? error_name(failure->code) : NULL,
+                            said(failure->message),
+                            said(failure->file),
                             failure->line ? line : NULL,
                             failure->statement ? statement : NULL,
-                            request->proof,
-                            request->origin};
-    return ask(database, control, refuse_sql, values, sizeof(values) / sizeof(values[0]), &rows, err);
+                            said(failure->sqlstate),
+                            said(failure->detail),
+                            said(failure->hint)};
+    return ask(database, control, note_sql, values, sizeof(values) / sizeof(values[0]), &rows, err);
+}
+
+bool history_refuse(struct run_database *database, const struct run_request *request, const struct error *failure,
+                    struct run_control *control, struct error *err) {
+    return note(database, request, "failed", 0, failure, control, err);
+}
+
+bool history_planned(struct run_database *database, const struct run_request *request, size_t pending,
+                     struct run_control *control, struct error *err) {
+    return note(database, request, "planned", pending, &(struct error){0}, control, err);
 }

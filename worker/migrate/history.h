@@ -1,9 +1,9 @@
-// The rows of pawl.runs, for those who ask afterwards; and the row of a request that was refused before it became a run.
+// The rows of pawl.runs, for those who ask afterwards; and the rows of requests that were no run: refused before it, or only a plan.
 #pragma once
 #include "migrate/run.h"
 
 struct history_run {   // lives in the arena given; NULL = not there
-    const char *state; // "running", "applied", "nothing_pending", "superseded", "failed"
+    const char *state; // "running", "applied", "nothing_pending", "superseded", "planned", "failed"
     const char *target, *release, *publisher, *attempts, *applied, *pending; // numbers as text
     const char *error, *message, *file, *line, *statement, *sqlstate, *detail, *hint;
     const char *started_at, *finished_at; // RFC 3339, UTC
@@ -22,3 +22,6 @@ bool history_proved(struct run_database *database, const char *token, const char
 // A run of the same id that was applied stays as it is; without a ledger nothing is recorded.
 bool history_refuse(struct run_database *database, const struct run_request *request, const struct error *failure,
                     struct run_control *control, struct error *err);
+// Records that a plan was made, and how many migrations it found pending, for whoever asks for it. The same rules.
+bool history_planned(struct run_database *database, const struct run_request *request, size_t pending,
+                     struct run_control *control, struct error *err);

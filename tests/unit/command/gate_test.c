@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -39,7 +40,7 @@ static void start(struct visitor *visitor) {
 
 static void the_first_one_enters_without_waiting(void **state) {
     (void)state;
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0};
     bool waited = true;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -50,7 +51,7 @@ static void the_first_one_enters_without_waiting(void **state) {
 
 static void whoever_waits_too_long_hears_who_is_inside(void **state) {
     (void)state;
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
@@ -64,7 +65,7 @@ static void whoever_waits_too_long_hears_who_is_inside(void **state) {
 
 static void whoever_waits_enters_after_a_run_that_went_well(void **state) {
     (void)state;
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -78,7 +79,7 @@ static void whoever_waits_enters_after_a_run_that_went_well(void **state) {
 }
 
 static void failed_run_with(enum error_code code, const char *ask, struct visitor *visitor) {
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0}, failure = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
@@ -116,7 +117,7 @@ static void a_failure_that_may_pass_is_not_shared(void **state) {
 
 static void a_crowd_at_the_gate_grows_no_further(void **state) {
     (void)state;
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "run-a", "x", 0, &waited, &err));
@@ -140,7 +141,7 @@ static void a_crowd_at_the_gate_grows_no_further(void **state) {
 
 static void nobody_enters_a_closed_gate(void **state) {
     (void)state;
-    struct gate *gate = gate_new(CROWD);
+    struct gate *gate = gate_new(CROWD, false);
     struct error err = {0};
     bool waited = false;
     assert_true(gate_enter(gate, "a", "x", 0, &waited, &err));
@@ -157,6 +158,61 @@ static void nobody_enters_a_closed_gate(void **state) {
     gate_free(gate);
 }
 
+static bool try_again(struct gate *gate, const char *name, const char *ask, struct error *err) {
+    bool waited = false;
+    bool entered = gate_enter(gate, name, ask, 0, &waited, err);
+    if (entered)
+        gate_leave(gate, NULL);
+    return entered;
+}
+
+static void run_and_fail(struct gate *gate, const char *name, enum error_code code) {
+    struct error err = {0}, failure = {0};
+    bool waited = false;
+    error_set(&failure, code, "that is why");
+    assert_true(gate_enter(gate, name, "x", 0, &waited, &err));
+    gate_leave(gate, &failure);
+}
+
+static void what_failed_for_good_does_not_enter_again_where_failures_are_final(void **state) {
+    (void)state;
+    struct gate *gate = gate_new(CROWD, true);
+    struct error err = {0};
+    run_and_fail(gate, "a", ERROR_MIGRATION_FAILED);
+    assert_false(try_again(gate, "a", "x", &err));
+    assert_int_equal(err.code, ERROR_MIGRATION_FAILED);
+    assert_string_equal(err.message, "that is why");
+    assert_true(try_again(gate, "a", "other files", &err));
+    assert_true(try_again(gate, "b", "x", &err));
+    run_and_fail(gate, "b", ERROR_LOCK_HELD);
+    assert_true(try_again(gate, "b", "x", &err));
+    assert_false(try_again(gate, "a", "x", &err));
+    gate_free(gate);
+}
+
+static void where_failures_are_not_final_it_does(void **state) {
+    (void)state;
+    struct gate *gate = gate_new(CROWD, false);
+    struct error err = {0};
+    run_and_fail(gate, "a", ERROR_MIGRATION_FAILED);
+    assert_true(try_again(gate, "a", "x", &err));
+    gate_free(gate);
+}
+
+static void the_oldest_failure_is_forgotten_first(void **state) {
+    (void)state;
+    struct gate *gate = gate_new(CROWD, true);
+    struct error err = {0};
+    char name[16];
+    for (int i = 0; i <= GATE_FAILURES; i++) {
+        (void)snprintf(name, sizeof(name), "run-%d", i);
+        run_and_fail(gate, name, ERROR_MIGRATION_FAILED);
+    }
+    assert_false(try_again(gate, "run-1", "x", &err));
+    assert_true(try_again(gate, "run-0", "x", &err));
+    gate_free(gate);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_one_enters_without_waiting),
@@ -167,6 +223,9 @@ int main(void) {
         cmocka_unit_test(a_failure_that_may_pass_is_not_shared),
         cmocka_unit_test(a_crowd_at_the_gate_grows_no_further),
         cmocka_unit_test(nobody_enters_a_closed_gate),
+        cmocka_unit_test(what_failed_for_good_does_not_enter_again_where_failures_are_final),
+        cmocka_unit_test(where_failures_are_not_final_it_does),
+        cmocka_unit_test(the_oldest_failure_is_forgotten_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
