@@ -1,5 +1,5 @@
-// What `migrate`, `plan`, `adopt` and `rollback` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or SIGTERM without leaving
-// anything half done.
+// What `migrate`, `plan`, `adopt` and `rollback` share: one run from a shell, shown on the terminal as it goes, ended by Ctrl-C or
+// SIGTERM without leaving anything half done.
 #pragma once
 #include "command/site.h"
 #include "options.h"
