@@ -3,6 +3,7 @@
 #include "script/hazard.h"
 #include "script/splitter.h"
 #include "script/statement.h"
+#include "script/words.h"
 #include <string.h>
 #include <strings.h>
 
@@ -199,6 +200,9 @@ static bool number_steps(struct reading *reading) {
                 reading, statement,
                 "DISCARD ALL would also give up the lock of the run; leave it out: the session is reset after "
                 "every file");
+        } else if (words_foreign_encoding(statement->text)) {
+            return refuse(reading, statement,
+                          "a client_encoding other than UTF8: the file is read and sent as UTF-8; leave the line out");
         } else if (alone && begin != NULL) {
             return refuse(reading, statement,
                           "PostgreSQL refuses this statement inside BEGIN ... COMMIT; move it out of the block");

@@ -86,6 +86,29 @@ static void first_words(struct view text, char *words, size_t size) {
     words[length] = '\0';
 }
 
+// Behind `prefix`, or NULL when the words do not begin so.
+static const char *behind(const char *words, const char *prefix) {
+    size_t length = strlen(prefix);
+    return strncmp(words, prefix, length) == 0 ? words + length : NULL;
+}
+
+bool words_foreign_encoding(struct view text) {
+    static const char *const settings[] = {
+        " set client_encoding to ",         " set client_encoding ",         " set names ",
+        " set session client_encoding to ", " set session client_encoding ", " set local client_encoding to ",
+        " set local client_encoding "};
+    static const char *const ours[] = {"utf8 ", "utf 8 ", "unicode ", "default ", ""};
+    char words[128];
+    const char *value = NULL;
+    first_words(text, words, sizeof words);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && !value; i++)
+        value = behind(words, settings[i]);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours && value; i++)
+        if (strcmp(value, ours[i]) == 0)
+            return false;
+    return value != NULL;
+}
+
 static bool begins_with_one_of(const char *words, const char *const *patterns) {
     for (; *patterns != NULL; patterns++)
         if (strncmp(words, *patterns, strlen(*patterns)) == 0)

@@ -10,5 +10,7 @@ bool words_commit(const char *body);
 // For what the parser could not read, by its first words: sets kind to NON_TRANSACTIONAL or leaves it; false and ERROR_SOURCE_INVALID for
 // transaction control, which must not go unnoticed.
 bool words_guess(const char *file, struct statement *statement, struct error *err);
+// Whether the statement sets a client encoding other than UTF-8: what follows in the file is UTF-8 and would be misread.
+bool words_foreign_encoding(struct view text);
 // Whether `word` is one of `list`: words with a space before and behind each.
 bool words_hold(const char *list, const char *word);

@@ -290,6 +290,10 @@ static void transaction_control_that_cannot_be_honoured_is_refused(void **state)
     must_refuse("BEGIN ISOLATION LEVEL SERIALIZABLE; COMMIT", 1, "BEGIN with transaction modes");
     must_refuse("BEGIN; PREPARE TRANSACTION 'x'", 1, "PREPARE TRANSACTION");
     must_refuse("SELECT 1;\nDISCARD ALL", 2, "give up the lock");
+    must_refuse("SELECT 1;\nSET client_encoding = 'LATIN1'", 2, "client_encoding");
+    must_refuse("set session client_encoding to 'SQL_ASCII'", 1, "client_encoding");
+    must_refuse("SET LOCAL client_encoding TO latin1", 1, "client_encoding");
+    must_refuse("SET NAMES 'WIN1252'", 1, "client_encoding");
     must_refuse("SET standard_conforming_strings = off;\ndiscard /* x */ all", 2, "give up the lock");
     must_refuse("BEGIN;\nVACUUM;\nCOMMIT", 2, "move it out of the block");
     must_refuse("BEGIN;\nDO $$ BEGIN COMMIT; END $$;\nCOMMIT", 2, "move it out of the block");
