@@ -113,7 +113,7 @@ static void a_file_reaches_neither_the_ledger_nor_the_next_file(void **state) {
     database_do(&world->database, "GRANT ALL ON SCHEMA public TO pawl_nobody");
     world_file(world, "1_a.sql",
                "CREATE SCHEMA other; SET search_path = other; CREATE TABLE a (x int);"
-               "SET standard_conforming_strings = off; SET client_encoding = 'LATIN1';");
+               "SET standard_conforming_strings = off; SELECT set_config('client_encoding', 'LATIN1', false);");
     world_file(world, "2_b.sql", "CREATE TEMP TABLE t (x int); SET ROLE pawl_nobody; CREATE TABLE b (x int);");
     world_file(world, "3_c.sql",
                "CREATE TEMP TABLE t (x int); CREATE TABLE c AS SELECT current_user::text AS who, '\\'::text AS s, "
