@@ -5,20 +5,27 @@
 
 #include <string.h>
 
-// Back to the session in which the file's names mean what they mean in the file.
-static bool enter(struct sender *sender, size_t index, size_t n, struct error *err) {
-    return sender_settings(sender, index, n + 1, err) && sender_session(sender, index, n, err) &&
+// Back to the session in which the file's names mean what they mean in the file. `alone` as in sender_settings.
+static bool enter(struct sender *sender, size_t index, size_t n, size_t alone, struct error *err) {
+    return sender_settings(sender, index, alone, err) && sender_session(sender, index, n, err) &&
            stream_drain(&sender->stream, err);
 }
 
-static bool ask(const struct item *item, size_t n, struct error *err) {
-    const struct statement *statement = item->statements[n];
-    const char *file = item->migration->file;
-    error_set(err, ERROR_MIGRATION_CUT_OFF, "%s, line %u: statement %zu of %zu (%s) was cut off; did it take effect?",
-              file, statement->line, n + 1, item->count, statement->tag ? statement->tag : "not analysed");
+// `statement`: what was cut off, or what the file says now in its place; NULL = neither is known.
+static bool ask(const struct item *item, const struct statement *statement, struct error *err) {
+    size_t n = item->cut.statement;
+    const char *file = item->migration->file, *tag = statement && statement->tag ? statement->tag : "not analysed";
+    unsigned line = n <= item->count ? item->statements[n - 1]->line : 0;
+    if (line > 0)
+        error_set(err, ERROR_MIGRATION_CUT_OFF,
+                  "%s, line %u: statement %zu of %zu (%s) was cut off; did it take effect?", file, line, n, item->count,
+                  tag);
+    else
+        error_set(err, ERROR_MIGRATION_CUT_OFF,
+                  "%s: statement %zu of its former text (%s) was cut off; did it take effect?", file, n, tag);
     text_copy(err->file, sizeof(err->file), view_of(file));
-    err->line = statement->line;
-    err->statement = (unsigned)n + 1;
+    err->line = line;
+    err->statement = (unsigned)n;
     err->statements = (unsigned)item->count;
     cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
     text_printf(
@@ -31,25 +38,38 @@ static bool ask(const struct item *item, size_t n, struct error *err) {
 }
 
 // What was cut off need not be what the file says now: the file may have been mended.
-static bool settle(struct sender *sender, size_t index, size_t n, bool *ret_done, struct error *err) {
+static bool settle(struct sender *sender, size_t index, bool *ret_done, struct error *err) {
     struct item *item = &sender->items[index];
-    const struct statement *statement = item->statements[n];
-    bool same = item->cut.hash && !strcmp(item->cut.hash, statement->hash);
+    const struct cut *cut = &item->cut;
+    const struct statement *statement =
+        !cut->former && cut->statement <= item->count ? item->statements[cut->statement - 1] : NULL;
+    bool same = statement && cut->hash && !strcmp(cut->hash, statement->hash);
     struct script old = {0};
     if (!same) {
         struct error unreadable = {0};
-        if (!item->cut.text ||
-            !script_parse(item->migration->file, view_of(item->cut.text), item->arena, &old, &unreadable) ||
+        if (!cut->text || !script_parse(item->migration->file, view_of(cut->text), item->arena, &old, &unreadable) ||
             old.count != 1)
-            return ask(item, n, err);
+            return ask(item, statement, err);
         statement = &old.items[0];
     }
     enum recover_verdict verdict = RECOVER_UNKNOWN;
-    if (!recover_settle(sender->postgres, statement, item->cut.before, same, &verdict, err))
-        return error_wrap(err, "%s, statement %zu was cut off", item->migration->file, n + 1);
+    if (!recover_settle(sender->postgres, statement, cut->before, same, &verdict, err))
+        return error_wrap(err, "%s, statement %zu was cut off", item->migration->file, cut->statement);
     if (verdict == RECOVER_UNKNOWN)
-        return ask(item, n, err);
+        return ask(item, statement, err);
     *ret_done = verdict == RECOVER_DONE && same;
+    return true;
+}
+
+bool alone_clear(struct sender *sender, size_t index, struct error *err) {
+    struct item *item = &sender->items[index];
+    size_t before = item->cut.statement - 1;
+    bool done = false; // not this statement: the file does not say it again
+    if (!stream_drain(&sender->stream, err) ||
+        !enter(sender, index, before < item->count ? before : item->count, 0, err) ||
+        !settle(sender, index, &done, err) || !sender_reset(sender, index, err) || !stream_drain(&sender->stream, err))
+        return false;
+    item->cut = (struct cut){0};
     return true;
 }
 
@@ -66,7 +86,8 @@ static bool announce(struct sender *sender, size_t index, size_t n, const char *
     if (!sender_reset(sender, index, err) || !sender_settings(sender, index, n + 1, err) ||
         !sender_open(sender, index, n, &flight, err) || !stream_drain(&sender->stream, err))
         return false;
-    item->cut = (struct cut){flight.statement, flight.hash, flight.text, flight.before};
+    item->cut =
+        (struct cut){.statement = flight.statement, .hash = flight.hash, .text = flight.text, .before = flight.before};
     return true;
 }
 
@@ -75,9 +96,9 @@ bool alone_apply(struct sender *sender, size_t index, size_t n, struct error *er
     const struct statement *statement = item->statements[n];
     const char *before = NULL;
     bool done = false;
-    if (!stream_drain(&sender->stream, err) || !enter(sender, index, n, err))
+    if (!stream_drain(&sender->stream, err) || !enter(sender, index, n, n + 1, err))
         return false;
-    if (item->cut.statement == n + 1 && !settle(sender, index, n, &done, err))
+    if (item->cut.statement == n + 1 && !settle(sender, index, &done, err))
         return false;
     if ((!done && !recover_prepare(sender->postgres, statement, item->arena, &before, err)) ||
         !announce(sender, index, n, before, err))
@@ -104,7 +125,7 @@ bool alone_apply(struct sender *sender, size_t index, size_t n, struct error *er
 static bool mop_up(struct sender *sender, size_t index, size_t n) {
     struct error ignored = {0};
     bool done = false;
-    return enter(sender, index, n, &ignored) && settle(sender, index, n, &done, &ignored) && !done;
+    return enter(sender, index, n, n + 1, &ignored) && settle(sender, index, &done, &ignored) && !done;
 }
 
 bool alone_refused(struct sender *sender, size_t index, const struct error *error) {

@@ -67,7 +67,7 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
                          sender->applied->count - sender->applied_before, sender->order->plan->count);
     if (!item_load(item, sender->order->set, err))
         return false;
-    if (item->cut.statement > item->count) {
+    if (item->cut.statement > item->count && !item->cut.former) {
         error_set(err, ERROR_MIGRATION_CUT_OFF,
                   "%s: statement %zu was cut off, and the file has it no more: put it back until it is settled",
                   item->file, item->cut.statement);
@@ -75,6 +75,9 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
         return false;
     }
     sender_tell(sender, RUN_STARTED, index, NULL);
+    if (item->cut.statement > 0 && (item->cut.former || !item_is_alone(item, item->done)) &&
+        !alone_clear(sender, index, err))
+        return false;
     if (item->done >= item->count) // nothing in it, or what was still to be done was taken out of it
         return apply_transaction(sender, index, item->count, item->count, err);
     for (size_t from = item->done, end = 0; from < item->count; from = end) {
@@ -114,6 +117,11 @@ static void add_hints(const struct item *item, struct error *err) {
                     "%sA statement_timeout of the file or of a function ended it (SET statement_timeout = 0 in the"
                     " file lifts it), or somebody did (pg_cancel_backend).",
                     hint.length > 0 ? " " : "");
+    if (!strcmp(err->sqlstate, "2D000"))
+        text_printf(
+            &hint,
+            "%sOnly a CALL or DO of its own may commit, outside BEGIN ... COMMIT and outside blocks with EXCEPTION.",
+            hint.length > 0 ? " " : "");
     if (item->stepwise && item->done > 0)
         text_printf(&hint, "%s%zu of %zu statements are done and stay; the next run goes on after them.",
                     hint.length > 0 ? " " : "", item->done, item->count);
@@ -222,27 +230,6 @@ static bool wait_for_turn(struct sender *sender, const struct flight *failure, s
     return true;
 }
 
-// True: try again from `ret_next`. Otherwise `err` is complete.
-static bool recovers(struct sender *sender, size_t *ret_next, struct error *err) {
-    const struct flight failure = sender->stream.failure;
-    bool placed = sender->stream.failed;
-    if (placed)
-        place_error(sender, &failure, err);
-    struct error late = {0};
-    if (!stream_settle(&sender->stream) || !clean_up(sender, failure.item, &late))
-        return false;
-    bool clean = sender->alone == 0 || alone_refused(sender, failure.item, err);
-    if (!clean && (!stream_settle(&sender->stream) || !clean_up(sender, failure.item, &late)))
-        return false;
-    if (!placed)
-        return false;
-    name_refusal(sender, &failure, err);
-    if (!clean || !worth_another_try(sender, &failure, err) || !wait_for_turn(sender, &failure, err))
-        return false;
-    *ret_next = failure.item;
-    return true;
-}
-
 // A pooler gives us transactions, not sessions.
 static bool needs_no_session(const struct item *items, size_t count, struct error *err) {
     for (size_t i = 0; i < count; i++)
@@ -255,6 +242,43 @@ static bool needs_no_session(const struct item *items, size_t count, struct erro
             err->statement = (unsigned)statement;
             return false;
         }
+    return true;
+}
+
+// A procedure or block that commits is refused in a transaction, and nothing of it has happened: it goes outside. That needs no record of
+// its own: a later run that finds only what is before it done is refused in the same way, and one that finds it under way knows.
+static bool goes_outside(struct sender *sender, const struct flight *failure, const struct error *err) {
+    struct item *item = &sender->items[failure->item];
+    if (failure->kind != FLIGHT_STATEMENT || strcmp(err->sqlstate, "2D000") != 0 || sender->order->plan->back ||
+        !item_may_commit(item, failure->statement - 1))
+        return false;
+    item->commits = item->alone = failure->statement;
+    item->stepwise = true;
+    return true;
+}
+
+// True: try again from `ret_next`. Otherwise `err` is complete.
+static bool recovers(struct sender *sender, size_t *ret_next, struct error *err) {
+    const struct flight failure = sender->stream.failure;
+    bool placed = sender->stream.failed;
+    if (placed)
+        place_error(sender, &failure, err);
+    struct error late = {0};
+    if (!stream_settle(&sender->stream) || !clean_up(sender, failure.item, &late))
+        return false;
+    bool outside = sender->alone > 0, clean = !outside || alone_refused(sender, failure.item, err);
+    if (!clean && (!stream_settle(&sender->stream) || !clean_up(sender, failure.item, &late)))
+        return false;
+    if (!placed)
+        return false;
+    name_refusal(sender, &failure, err);
+    *ret_next = failure.item;
+    if (!outside && goes_outside(sender, &failure, err)) {
+        sender_tell(sender, RUN_RETRYING, failure.item, "it commits, and goes outside a transaction");
+        return !sender->order->pooled || needs_no_session(sender->items, sender->order->plan->count, err);
+    }
+    if (!clean || !worth_another_try(sender, &failure, err) || !wait_for_turn(sender, &failure, err))
+        return false;
     return true;
 }
 

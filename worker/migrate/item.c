@@ -69,12 +69,15 @@ static bool resume(struct item *item, struct error *err) {
         return is_single(item, err);
     if (!row || row->state != LEDGER_PARTIAL)
         return true;
-    if (item->migration->kind == MIGRATION_REPEATABLE && strcmp(row->checksum, item->migration->checksum) != 0)
-        return true; // another text: from its beginning
+    bool former =
+        item->migration->kind == MIGRATION_REPEATABLE && strcmp(row->checksum, item->migration->checksum) != 0;
+    if (row->in_flight == row->done + 1 && (!former || row->in_flight_text))
+        item->cut =
+            (struct cut){row->in_flight, row->in_flight_hash, row->in_flight_text, row->in_flight_before, former};
+    if (former) // from its beginning
+        return true;
     item->stepwise = true;
     item->done = row->done;
-    if (row->in_flight == row->done + 1)
-        item->cut = (struct cut){row->in_flight, row->in_flight_hash, row->in_flight_text, row->in_flight_before};
     for (size_t i = 0; i < row->done; i++)
         if (i >= row->hash_count || i >= item->count || strcmp(row->hashes[i], item->statements[i]->hash) != 0) {
             error_set(err, ERROR_MIGRATION_CHANGED,
@@ -107,6 +110,8 @@ bool items_load(const struct migration_set *set, const struct plan *plan, struct
             if (trace_names(items[i].statements[n - 1]))
                 items[i].names = n;
         }
+        if (items[i].cut.statement > 0) // it has to be settled
+            items[i].alone = items[i].cut.statement;
         if (bytes > KEEP_BYTES)
             item_unload(&items[i]);
     }
@@ -121,7 +126,8 @@ void items_free(struct item *items, size_t count) {
 
 size_t item_step_end(const struct item *item, size_t from) {
     size_t end = from + 1;
-    while (end < item->count && item->statements[end]->step == item->statements[from]->step)
+    while (end < item->count && item->statements[end]->step == item->statements[from]->step &&
+           !item_is_alone(item, from) && !item_is_alone(item, end))
         end++;
     return end;
 }
@@ -143,6 +149,15 @@ bool item_sets_session(const struct statement *statement) {
 
 bool item_is_alone(const struct item *item, size_t n) {
     const struct statement *statement = item->statements[n];
-    return statement->kind == STATEMENT_NON_TRANSACTIONAL ||
-           (item->script.no_transaction && statement->operation == OPERATION_CALL); // its procedure may commit
+    const struct cut *cut = &item->cut;
+    return statement->kind == STATEMENT_NON_TRANSACTIONAL || item->commits == n + 1 ||
+           (cut->statement == n + 1 && !cut->former && cut->hash && !strcmp(cut->hash, statement->hash));
+}
+
+bool item_may_commit(const struct item *item, size_t n) {
+    const struct statement *statement = item->statements[n];
+    bool inside = false;
+    for (const struct statement *other = item->script.items; other < statement; other++)
+        inside = other->kind == STATEMENT_BEGIN || (inside && other->kind != STATEMENT_COMMIT);
+    return !inside && (statement->operation == OPERATION_CALL || statement->operation == OPERATION_DO);
 }

@@ -5,6 +5,7 @@
 struct cut {          // a statement that was sent outside a transaction and has no known end; zero: none
     size_t statement; // 1-based
     const char *hash, *text, *before; // see struct ledger_row
+    bool former;                      // of another text of a repeatable file, which begins again from its top
 };
 struct item {
     const struct migration *migration;
@@ -15,11 +16,12 @@ struct item {
     struct script script;
     const struct statement **statements; // those that are sent, in order (a file's own BEGIN and COMMIT are not)
     // for good
-    size_t count;  // statements that are sent
-    size_t done;   // of these, committed
-    size_t alone;  // 1-based, the first undone statement that is sent outside a transaction; 0 = none
-    size_t names;  // 1-based, the first statement whose names outlive it: see trace.h; 0 = none
-    bool stepwise; // takes several steps, each recorded by itself
+    size_t count;   // statements that are sent
+    size_t done;    // of these, committed
+    size_t alone;   // 1-based, the first undone statement that is sent outside a transaction; 0 = none
+    size_t names;   // 1-based, the first statement whose names outlive it: see trace.h; 0 = none
+    size_t commits; // 1-based, a statement that the server refused in a transaction because it commits; 0 = none
+    bool stepwise;  // takes several steps, each recorded by itself
     struct cut cut;
     unsigned tries; // since it last got on
     uint64_t ms;    // that it took on the server
@@ -35,5 +37,7 @@ void item_unload(struct item *item);
 size_t item_step_end(const struct item *item, size_t from);
 // A statement that later steps of its file rely on, and that has to be said again when a step begins with a clean session.
 bool item_sets_session(const struct statement *statement);
-// Is statement `n` (0-based) sent outside a transaction?
+// Is statement `n` (0-based) sent outside a transaction? So is one that was cut off there: it may have happened in part.
 bool item_is_alone(const struct item *item, size_t n);
+// Can statement `n` (0-based) commit when it is sent outside a transaction? Inside the file's own BEGIN ... COMMIT it stays.
+bool item_may_commit(const struct item *item, size_t n);

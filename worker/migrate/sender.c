@@ -56,7 +56,7 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
     session_name(name, sender->order->run, index + 1, sender->order->plan->count, text_string(&file));
     uint64_t lock_timeout_ms =
         item->script.lock_timeout_ms ? item->script.lock_timeout_ms : sender->order->lock_timeout_ms;
-    bool patient = alone && item->statements[alone - 1]->concurrently;
+    bool patient = alone ? item->statements[alone - 1]->concurrently : item->cut.statement > 0;
     struct session session = {
         .name = name, .lock_timeout_ms = patient ? 0 : lock_timeout_ms, .local = sender->order->pooled};
     if (!stream_room(&sender->stream, err) || !session_send_settings(sender->postgres, &session, err))

@@ -133,6 +133,13 @@ static void what_needs_a_session_is_refused_by_name_before_anything_runs(void **
     assert_int_equal(world->err.code, ERROR_DATABASE_POOLER);
     assert_string_equal(world->err.file, "2_i.sql");
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations"), "0");
+    world_file(world, "2_i.sql", "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';\nCALL p();\n");
+    assert_false(world_run(world, "r2")); // of which one hears only when it is called
+    assert_int_equal(world->err.code, ERROR_DATABASE_POOLER);
+    assert_string_equal(world->err.file, "2_i.sql");
+    assert_int_equal(world->err.statement, 2);
+    assert_string_equal(world_ask(world, "SELECT string_agg(version, ' ') FROM pawl.migrations"), "1");
+    world_is_quiet(world);
     pooler_stop(&pooler);
 }
 

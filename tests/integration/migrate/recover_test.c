@@ -150,6 +150,50 @@ static void a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left
     world_is_quiet(world);
 }
 
+static void a_mended_statement_that_needs_no_special_care_replaces_it_too(void **state) {
+    struct world *world = *state;
+    crash(world, "CREATE INDEX ti ON t (x)", "CREATE INDEX CONCURRENTLY ti ON t (x)", 1, NULL);
+    leave_invalid(world, "CREATE INDEX ti ON t (x)");
+    world_must_run(world, "r");
+    assert_string_equal(indexes(world), "ti");
+    assert_string_equal(ledger(world), "applied10");
+    world_is_quiet(world);
+}
+
+// The build, the second statement of a repeatable file, was cut off; then the file was edited.
+static void leave_repeatable(struct world *world, const char *edited) {
+    static const char old[] = "SET search_path = s;\nCREATE UNIQUE INDEX CONCURRENTLY ui ON u (x);\n";
+    database_do(&world->database, "CREATE SCHEMA s");
+    database_do(&world->database, "CREATE TABLE s.u (x int)");
+    world_file(world, "repeat_n.sql", old);
+    world_must_run(world, "r1");
+    database_do(&world->database, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 's.ui'::regclass");
+    database_do(&world->database,
+                "UPDATE pawl.migrations SET state = 'partial', done = 1, hashes = hashes[1:1], in_flight = 2,"
+                " in_flight_hash = hashes[2], in_flight_text = 'CREATE UNIQUE INDEX CONCURRENTLY ui ON u (x)',"
+                " in_flight_before = '{}', finished_at = NULL WHERE name = 'n'");
+    world_file(world, "repeat_n.sql", edited);
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', state, in_flight) FROM pawl.migrations WHERE name ="
+                                         " 'n'"),
+                        "applied");
+    world_is_quiet(world);
+}
+
+static void an_edited_repeatable_file_first_clears_away_what_its_former_text_left(void **state) {
+    struct world *world = *state;
+    leave_repeatable(world, "SET search_path = s;\nCREATE INDEX CONCURRENTLY IF NOT EXISTS uj ON u (x);\n");
+    assert_string_equal(world_ask(world, "SELECT string_agg(indexrelid::regclass::text, ' ') FROM pg_index WHERE"
+                                         " indrelid = 's.u'::regclass"),
+                        "s.uj");
+}
+
+static void so_does_one_that_is_a_single_transaction_or_nothing_now(void **state) {
+    struct world *world = *state;
+    leave_repeatable(world, "SET search_path = s;");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM pg_index WHERE indrelid = 's.u'::regclass"), "0");
+}
+
 static void a_unique_build_that_fails_for_duplicates_leaves_nothing_behind(void **state) {
     struct world *world = *state;
     database_do(&world->database, "INSERT INTO public.t VALUES (1, 1)");
@@ -412,6 +456,9 @@ int main(void) {
         TEST(an_index_without_a_name_is_found_by_what_was_not_there_before),
         TEST(an_index_that_somebody_else_built_meanwhile_is_left_alone),
         TEST(a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left),
+        TEST(a_mended_statement_that_needs_no_special_care_replaces_it_too),
+        TEST(an_edited_repeatable_file_first_clears_away_what_its_former_text_left),
+        TEST(so_does_one_that_is_a_single_transaction_or_nothing_now),
         TEST(a_unique_build_that_fails_for_duplicates_leaves_nothing_behind),
         TEST(an_index_that_is_there_already_is_refused_and_left_alone),
         TEST(names_mean_what_the_files_search_path_says),
