@@ -122,6 +122,22 @@ static void nothing_of_ours_stays_in_the_poolers_sessions(void **state) {
     pooler_stop(&pooler);
 }
 
+static void nobody_watches_through_a_pooler(void **state) {
+    struct world *world = *state;
+    static const char *const modes[] = {"transaction", "session"};
+    world->request.watch_after_ms = 100;
+    for (int i = 0; i < 2; i++) {
+        struct pooler pooler = {0};
+        pooler_start(&pooler, modes[i]);
+        connect_through(world, &pooler);
+        world->request.session_pooler = i == 1;
+        world_file(world, i == 0 ? "1_a.sql" : "2_b.sql", "SELECT pg_sleep(0.7);");
+        world_must_run(world, modes[i]);
+        pooler_stop(&pooler);
+    }
+    assert_null(strstr(text_string(&world->events), "watched"));
+}
+
 static void what_needs_a_session_is_refused_by_name_before_anything_runs(void **state) {
     struct world *world = *state;
     struct pooler pooler = {0};
@@ -215,6 +231,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(migrations_go_through_a_transaction_pooler_one_locked_transaction_each),
         TEST(nothing_of_ours_stays_in_the_poolers_sessions),
+        TEST(nobody_watches_through_a_pooler),
         TEST(what_needs_a_session_is_refused_by_name_before_anything_runs),
         TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
         TEST(many_at_once_through_the_pooler_and_past_it_apply_each_file_once),

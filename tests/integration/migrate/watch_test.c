@@ -129,6 +129,23 @@ static void the_blocks_of_an_index_are_counted(void **state) {
     assert_true(heard(world, " blocks ("));
 }
 
+static void copying_and_vacuuming_are_seen(void **state) {
+    struct world *world = *state;
+    world->request.watch_after_ms = 50;
+    world_file(world, "1_t.sql",
+               "CREATE TABLE t (x int) WITH (fillfactor = 10);\nINSERT INTO t SELECT generate_series(1, 2000);\nDELETE "
+               "FROM t WHERE x % 2 = 0;");
+    world_must_run(world, "r1");
+    world_file(world, "2_copy.sql", "COPY (SELECT pg_sleep(0.01) FROM generate_series(1, 60)) TO '/dev/null';");
+    world_file(world, "3_vacuum.sql",
+               "SET vacuum_cost_delay = '20ms';\nSET vacuum_cost_limit = 40;\nVACUUM (DISABLE_PAGE_SKIPPING) t;");
+    world_file(world, "4_analyze.sql", "SET vacuum_cost_delay = '20ms';\nSET vacuum_cost_limit = 10;\nANALYZE t;");
+    world_must_run(world, "r2");
+    assert_true(heard(world, " s, copying, "));
+    assert_true(heard(world, " s, scanning heap, "));
+    assert_true(heard(world, " s, acquiring sample rows, "));
+}
+
 static void a_quick_run_has_no_watcher(void **state) {
     struct world *world = *state;
     database_do(&world->database, "CREATE TABLE seen (n bigint)");
@@ -235,6 +252,7 @@ int main(void) {
         PROMISE(sessions_behind_a_long_statement_are_counted),
         PROMISE(a_statement_without_progress_is_told_too),
         PROMISE(the_blocks_of_an_index_are_counted),
+        PROMISE(copying_and_vacuuming_are_seen),
         PROMISE(a_quick_run_has_no_watcher),
         PROMISE(many_quick_statements_have_no_watcher),
         PROMISE(there_is_one_watcher_however_long_it_takes),
