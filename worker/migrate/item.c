@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum { KEEP_BYTES = 16 << 20 };
+// How much stays loaded. A loaded file takes an arena's block however small it is.
+enum { KEEP_BYTES = 16 << 20, BLOCK_BYTES = 16 << 10 };
 
 void item_unload(struct item *item) {
     arena_free(item->arena);
@@ -97,7 +98,7 @@ bool items_load(const struct migration_set *set, const struct plan *plan, struct
         const struct migration *migration = plan->items[i].migration;
         items[i] = (struct item){
             .migration = migration, .row = plan->items[i].row, .file = plan->back ? migration->down : migration->file};
-        bytes += items[i].migration->size;
+        bytes += items[i].migration->size + BLOCK_BYTES;
     }
     for (size_t i = 0; i < plan->count; i++) {
         if (!item_load(&items[i], set, err) || !resume(&items[i], err)) {
