@@ -1,4 +1,4 @@
-// `pawl serve`: the corridor. A push goes through the rooms in the order of the plan (design §1), and what comes out at the end is one
+// `pawl serve`: the corridor. A push goes through the rooms in the order of the floor plan, and what comes out at the end is one
 // answer, one log line and one run row:
 //
 //     HTTP -> token -> envelope -> request -> source -> lock -> ledger -> plan -> apply -> ledger -> report -> HTTP status

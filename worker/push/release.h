@@ -1,9 +1,9 @@
-// Whether the files of this image are the ones that a message means (design §2). Pure.
+// Whether the files of this image are the ones that a message means. Pure.
 #pragma once
 #include "base/error.h"
 #include <stdint.h>
 
-struct release { // of this image
+struct release {      // of this image
     const char *name; // NULL = not configured: every message is served
     int64_t built_ms; // Unix; 0 = unknown: every message is served
 };

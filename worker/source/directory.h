@@ -1,4 +1,4 @@
-// A folder of migration files, read and checked as a set before any database is touched. Plain names (design §4):
+// A folder of migration files, read and checked as a set before any database is touched. Plain names:
 // VERSION_name.sql, VERSION_name.down.sql (kept aside), repeat_name.sql. Other files ending in .sql are refused by name; files with
 // other endings, folders and dotfiles are ignored.
 //
