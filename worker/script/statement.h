@@ -18,7 +18,7 @@ enum statement_kind {
     STATEMENT_COMMIT,            // COMMIT, END of that transaction; never sent
 };
 
-// What a statement is about, for those who need more than the tag: a step that was cut off is settled by it (issue: recovery by kind).
+// What a statement is about, for those who need more than the tag: a step that was cut off is settled by it.
 enum statement_operation {
     OPERATION_OTHER,
     OPERATION_CREATE_INDEX,     // relation: the table; objects: the index, none when PostgreSQL is to choose the name
