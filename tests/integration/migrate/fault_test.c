@@ -72,11 +72,11 @@ static void a_warm_connection_that_died_meanwhile_is_replaced(void **state) {
     struct world *world = *state;
     world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
     assert_true(run_database_warm(world->connections, world->control, &world->err));
-    database_do(&world->database,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pawl'");
+    database_do(&world->database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                                  "current_database() AND application_name = 'pawl'");
     world_must_run(world, "r1");
-    database_do(&world->database,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pawl%'");
+    database_do(&world->database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                                  "current_database() AND application_name LIKE 'pawl%'");
     world_must_run(world, "r2");
     assert_string_equal(world->report.state, "nothing_pending");
 }
