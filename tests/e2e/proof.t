@@ -11,6 +11,7 @@ use JSON::PP ();
 use POSIX qw(strftime);
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Pawl::GitHub;
 use Pawl::LocalCloud;
 use Pawl::Migrations;
 use Pawl::Postgres;
@@ -82,6 +83,49 @@ subtest 'a proof that holds' => sub {
     my ($signature) = $message->{proof} =~ /([^.]+)\z/;
     my $everything = join '', $json->encode($run), $json->encode($answer), map { $_->{line} } $worker->logs;
     ok(index($everything, substr $signature, 0, 40) < 0, 'the token is nowhere to be read');
+};
+
+# What publishes from a job gets its token for the fingerprint as it computes that, and the worker computes it again.
+my $github = Pawl::GitHub->start(make => sub { my ($audience) = @_; return github_token({}, aud => $audience) });
+
+sub installed { my ($name) = @_; return grep { -x "$_/$name" } split /:/, $ENV{PATH} }
+subtest 'infra/publish proves what it asks for' => sub {
+    plan skip_all => 'curl or jq is not installed' if !installed('curl') || !installed('jq');
+    my $work = tempdir('pawl-proof.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    open my $gcloud, '>', "$work/gcloud" or die $!; # plays its one part
+    print $gcloud <<"SCRIPT";
+#!$^X
+use JSON::PP; use HTTP::Tiny; use MIME::Base64;
+my (\$flags) = map { /^--flags-file=(.*)/ ? \$1 : () } \@ARGV;
+open my \$in, '<', \$flags or die; local \$/; my \$message = JSON::PP->new->utf8->decode(scalar <\$in>)->{'--message'};
+utf8::encode(\$message);
+my \$answer = HTTP::Tiny->new->post('@{[$cloud->url]}/v1/projects/p1/topics/migrate:publish', {headers => {'content-type' => 'application/json'},
+    content => encode_json({messages => [{data => encode_base64(\$message, '')}]})});
+print JSON::PP->new->decode(\$answer->{content})->{messageIds}[0], "\\n";
+SCRIPT
+    close $gcloud or die $!;
+    chmod 0755, "$work/gcloud";
+    for my $request ('', '{"target": "default", "release": "4f2c1a9"}', '{"action": "plan", "to": "0001", "reason": "\\u00e9 \\"\\\\ /"}') {
+        my $process = Pawl::Process->start(name => 'publish', env => {$github->env, PATH => "$work:$ENV{PATH}"},
+            command => ["$FindBin::Bin/../../infra/publish", qw(--project=p1 --topic=migrate --url=x --audience=x --wait=0), "--message=$request"]);
+        is($process->wait_end(30), 0, 'published: ' . ($request || 'nothing special')) or diag $process->err;
+        my ($id) = $process->out =~ /^published (\d+) /;
+        my $answer = $json->decode($cloud->wait_acknowledged('push', $id)->{answer});
+        like($answer->{status} // "error $answer->{error}: $answer->{message}", qr/^(applied|nothing_pending|planned)$/, 'and believed');
+        unlike($process->out . $process->err, qr/eyJ/, 'no token is shown');
+    }
+
+    # The README's steps, word for word but for the name of the target.
+    open my $in, '<', "$FindBin::Bin/../../README.md" or die $!;
+    my ($steps) = do { local $/; <$in> =~ /^```sh\n(jq.*?)^```/ms };
+    open my $script, '>', "$work/steps" or die $!;
+    print $script $steps =~ s/"shop"/"default"/r;
+    close $script or die $!;
+    my $process = Pawl::Process->start(name => 'steps', command => ['bash', '-euo', 'pipefail', 'steps'], folder => $work,
+        env => {$github->env, PATH => "$work:$ENV{PATH}", GITHUB_SHA => '4f2c1a9'});
+    is($process->wait_end(30), 0, 'published: step by step, as the README says') or diag $process->err;
+    chomp(my $id = $process->out);
+    is($json->decode($cloud->wait_acknowledged('push', $id)->{answer})->{status}, 'nothing_pending', 'and believed');
 };
 
 subtest 'without a proof nothing is done' => sub {

@@ -184,6 +184,9 @@ function checkAction(text) {
   for (const step of action.runs?.steps ?? []) {
     if (step.shell !== "bash") problems.push("action.yaml: a script of a composite action names its shell");
     if (step.run.includes("${{")) problems.push("action.yaml: an expression in a script can inject code");
+    for (const variable of Object.keys(step.env ?? {}))
+      if (!new RegExp(`\\$\\{?${variable}\\b`).test(step.run + read("infra/publish")))
+        problems.push(`action.yaml: ${variable} is set and not used`);
     checkScript("action.yaml", step.run, problems);
   }
   return problems;
@@ -300,6 +303,7 @@ const faults = {
     ["an input that is not used", "AUDIENCE: ${{ inputs.audience }}", "AUDIENCE: x", /audience is not used/],
     ["an input that is not declared", "${{ inputs.wait }}", "${{ inputs.waits }}", /waits is no input/],
     ["an expression in a script", '"$PROJECT"', '"${{ inputs.project }}"', /can inject code/],
+    ["a proof that is not handed on", ' --proof="$PROOF"', "", /PROOF is set and not used/],
     ["a script without its shell", "      shell: bash\n", "", /names its shell/],
   ],
 };
