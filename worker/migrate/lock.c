@@ -15,10 +15,11 @@ enum {
 };
 
 // $1: the backend as libpq was told; NULL: of no interest. Behind a pooler it is another, and then nothing is taken that we could not
-// give back.
+// give back. Taken twice, for LOCK_IS_KEPT: who has it once always gets it again.
+#define TRY "pg_catalog.pg_try_advisory_lock(" LOCK_KEYS ")"
 static const char try_sql[] =
     "SELECT CASE WHEN pg_catalog.pg_backend_pid() = coalesce($1::integer, pg_catalog.pg_backend_pid()) THEN"
-    " pg_catalog.pg_try_advisory_lock(" LOCK_KEYS ") END";
+    " CASE WHEN " TRY " THEN " TRY " ELSE false END END";
 // The holder's application_name says run, file and position. Other roles' sessions show no details to an ordinary role.
 static const char holder_sql[] =
     "SELECT coalesce(nullif(a.application_name, ''), 'a session') || ' (pid ' || l.pid"

@@ -6,10 +6,17 @@
 // The two-number form, which shares no key with tools that use one number. 1885435756 is "pawl" in ASCII; the database is part of an
 // advisory lock's identity by itself.
 #define LOCK_KEYS "1885435756, 1"
-// True in SQL when this session holds the lock: the proof that goes into every write to the ledger.
+// True in SQL when this session holds the lock, or its transaction does: the proof that goes into every write to the ledger.
 #define LOCK_IS_OURS                                                                                                   \
     "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 1885435756 AND objid = 1"       \
     " AND objsubid = 2 AND granted AND pid = pg_catalog.pg_backend_pid())"
+
+// The same for the fast way: cheap, because it looks at our own lock alone and not at everybody's. A session of ours holds the lock twice;
+// one is given back and taken again, which a session that has lost it cannot do. A file that gave one back itself leaves the lock free
+// for the moment between the two, and when somebody comes first in that moment, this is false.
+#define LOCK_IS_KEPT                                                                                                   \
+    "(SELECT CASE WHEN pg_catalog.pg_advisory_unlock(" LOCK_KEYS ") THEN pg_catalog.pg_try_advisory_lock(" LOCK_KEYS   \
+    ") ELSE false END)"
 
 // Behind a pooler that hands out transactions a session lock would belong to whoever comes next: there, each transaction takes the
 // same lock for itself. This command fails with division by zero when somebody else has it.

@@ -19,10 +19,11 @@ static const char open_repeatable[] = OPEN
 // Columns that the digest trigger watches stay out of the fast way.
 #define TIMES "ms = (1000 * extract(epoch from pg_catalog.clock_timestamp() - started_at))::bigint"
 #define EXACTLY_ONE "RETURNING ms) SELECT 1 / pg_catalog.count(*), max(ms) FROM row"
-static const char close_sql[] =
-    "WITH row AS (UPDATE pawl.migrations SET finished_at = pg_catalog.clock_timestamp(), " TIMES
-    " WHERE kind = $1 AND version = $2 AND run = $3 AND transaction = pg_catalog.txid_current() AND " LOCK_IS_OURS
-    " " EXACTLY_ONE;
+#define CLOSE                                                                                                          \
+    "WITH row AS (UPDATE pawl.migrations SET finished_at = pg_catalog.clock_timestamp(), " TIMES                       \
+    " WHERE kind = $1 AND version = $2 AND run = $3 AND transaction = pg_catalog.txid_current() AND "
+static const char close_sql[] = CLOSE LOCK_IS_KEPT " " EXACTLY_ONE;
+static const char close_pooled[] = CLOSE LOCK_IS_OURS " " EXACTLY_ONE;
 
 static const char back_sql[] =
     "WITH row AS (UPDATE pawl.migrations SET transaction = pg_catalog.txid_current()"
@@ -86,7 +87,7 @@ bool record_send_open(struct postgres *postgres, const struct record *record, st
 
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err) {
     const char *values[] = {kind_of(record->migration), record->migration->version, record->run};
-    return postgres_send_often(postgres, close_sql, values, 3, err);
+    return postgres_send_often(postgres, record->pooled ? close_pooled : close_sql, values, 3, err);
 }
 
 bool record_send_back(struct postgres *postgres, const struct record *record, struct error *err) {

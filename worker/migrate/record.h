@@ -11,6 +11,7 @@ struct record {
     const struct migration *migration;
     const char *run;
     size_t statements; // of the file
+    bool pooled;       // the lock is the transaction's, not the session's
 };
 // A file of one step. Open: first in its transaction; the row's key is the version, so a second run cannot get past it. Close:
 // last before COMMIT; gives one row, the milliseconds since the transaction began.

@@ -107,7 +107,8 @@ bool sender_plain(struct sender *sender, enum flight_kind kind, size_t index, si
 }
 
 struct record sender_record(const struct sender *sender, size_t index) {
-    return (struct record){sender->items[index].migration, sender->order->run, sender->items[index].count};
+    const struct item *item = &sender->items[index];
+    return (struct record){item->migration, sender->order->run, item->count, sender->order->pooled};
 }
 
 bool sender_open(struct sender *sender, size_t index, size_t done, const struct record_flight *flight,

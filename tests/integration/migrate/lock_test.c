@@ -85,6 +85,22 @@ static void a_file_that_frees_the_lock_is_rolled_back(void **state) {
     world_is_quiet(world);
 }
 
+// The lock is held twice. Who gives one back has not lost it; who gives back both has, though nobody else came in between.
+static void a_file_that_gives_one_lock_back_keeps_it(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int); SELECT pg_advisory_unlock(1885435756, 1);");
+    world_file(world, "2_b.sql",
+               "CREATE TABLE b AS SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+               " AND pid = pg_backend_pid();");
+    world_file(world, "3_c.sql", "SELECT pg_advisory_unlock(1885435756, 1), pg_advisory_unlock(1885435756, 1);");
+    assert_false(world_run(world, NULL));
+    assert_int_equal(world->err.code, ERROR_LOCK_LOST);
+    assert_string_equal(world->err.file, "3_c.sql");
+    assert_string_equal(world_ask(world, "SELECT string_agg(version, ' ') FROM pawl.migrations"), "1 2");
+    assert_string_equal(world_ask(world, "SELECT count FROM b"), "1");
+    world_is_quiet(world);
+}
+
 // The splitter refuses transaction control that it sees; what it cannot see is caught by the ledger's own command.
 static void a_file_that_tampers_with_its_row_is_rolled_back(void **state) {
     struct world *world = *state;
@@ -364,6 +380,7 @@ int main(void) {
         TEST(a_stop_ends_the_waiting),
         TEST(a_waiter_does_not_stand_in_the_way_of_a_concurrent_index),
         TEST(a_file_that_frees_the_lock_is_rolled_back),
+        TEST(a_file_that_gives_one_lock_back_keeps_it),
         TEST(a_file_that_tampers_with_its_row_is_rolled_back),
         TEST(many_at_once_create_one_ledger_and_apply_each_file_once),
         TEST(a_foreign_schema_named_pawl_is_left_alone),
