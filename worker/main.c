@@ -80,10 +80,10 @@ static int print_overview(FILE *stream, int code) {
     for (size_t i = 0; i < COMMANDS; i++)
         text_printf(&out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     text_append(
-        &out,
-        "  help       this text; `help COMMAND`, `help options`, `help errors`, `help hazards`, `help CODE` for more\n"
-        "  version    the version of this binary\n\n"
-        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
+        &out, "  help       this text; `help COMMAND`, `help options`, `help errors`, `help hazards`, `help CODE` or\n"
+              "             `help HAZARD` for more\n"
+              "  version    the version of this binary\n\n"
+              "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
     print(stream, &out);
     return code;
 }
@@ -102,6 +102,7 @@ static int print_help(const char *topic) {
         return print_overview(stdout, 0);
     cleanup_text struct text out = TEXT(65536);
     const struct command *command = find_command(topic);
+    enum hazard hazard;
     if (command)
         return print_command(command);
     if (strcmp(topic, "options") == 0) {
@@ -112,6 +113,8 @@ static int print_help(const char *topic) {
         report_hazard_table(&out);
     } else if (error_by_name(topic) < ERROR_COUNT) {
         report_error_help(error_by_name(topic), &out);
+    } else if (hazard_find(view_of(topic), &hazard)) {
+        report_hazard_help(hazard, &out);
     } else {
         (void)fprintf(stderr, "pawl: there is no help on '%s'\n", topic);
         return print_overview(stderr, 2);

@@ -44,4 +44,5 @@ $files->write('0005_broken.sql', "-- pawl: allow no-such-hazard because\nSELECT 
 like(pawl(['lint'], migrations => $files, %none)->{err}, qr/no-such-hazard/, 'a hazard that does not exist is named');
 is(pawl(['lint', '--level', 'high'], %none)->{exit}, 2, 'a wrong level: exit 2');
 like(pawl(['help', 'hazards'])->{out}, qr/\| `index-blocks-writes` \|/, 'help hazards lists them');
+like(pawl(['help', 'index-blocks-writes'])->{out}, qr/^index-blocks-writes \(warning\): .*\n  instead:  CREATE INDEX CONCURRENTLY/, 'help HAZARD tells one');
 done_testing();

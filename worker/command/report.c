@@ -226,3 +226,9 @@ void report_hazard_table(struct text *out) {
                     row->instead, row->sources);
     }
 }
+
+void report_hazard_help(enum hazard hazard, struct text *out) {
+    const struct hazard_row *row = hazard_row(hazard);
+    text_printf(out, "%s (%s): %s\n  instead:  %s\n  meant:    -- pawl: allow %s REASON\n  known as: %s\n", row->name,
+                hazard_level_name(row->level), row->why, row->instead, row->name, row->sources);
+}

@@ -42,5 +42,7 @@ struct report_time report_time(uint64_t ms);
 enum tone report_hazard_tone(enum hazard_level level);
 // The hazards that `pawl lint` knows (`pawl help hazards`).
 void report_hazard_table(struct text *out);
+// One of them (`pawl help HAZARD`).
+void report_hazard_help(enum hazard hazard, struct text *out);
 // "applied 3 migrations", "nothing pending", ... one line without a newline.
 void report_summary(const struct run_report *report, struct text *out);
