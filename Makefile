@@ -59,6 +59,8 @@ CONTRACT_TESTS := $(wildcard tests/contract/*.t)
 E2E_TESTS := $(wildcard tests/e2e/*.t) tests/soak/soak.t
 HOUSE_TESTS := $(wildcard tests/house/*.t)
 INFRA_TESTS := $(wildcard tests/infra/*.t)
+# The image is the same whatever variant is tested: once is enough.
+IMAGE_TESTS := $(if $(filter debug,$(VARIANT)),tests/image/image.t)
 LOCALCLOUD_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/localcloud/*.c))
 PROXY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fault/*.c))
 FAULT_TESTS := $(wildcard tests/fault/*.t)
@@ -101,13 +103,18 @@ FORCE:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
-.PHONY: deps build-tests test soak test-unit fuzz build-fuzzers
+.PHONY: deps build-tests image-for-tests test soak test-unit fuzz build-fuzzers
 deps: ## install what building and testing need (Debian packages; sudo when not root)
 	@tests/deps
 build-tests: $(BUILD)/pawl $(BUILD)/localcloud $(BUILD)/proxy $(UNIT_TESTS) $(INTEGRATION_TESTS) $(FUZZERS)
+# Before the suites, which measure time; one that cannot be built is a failure of theirs.
+image-for-tests:
+	@if tests/image/able >/dev/null; then rm -f build/image/pawl/digest; infra/image/build || true; fi
 test: deps ## build and run every suite; the totals come last (VARIANT=asan and tsan too)
 	@$(MAKE) --no-print-directory -j$$(nproc) build-tests
-	@BUILD=$(BUILD) tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS) $(FAULT_TESTS)
+	@$(if $(IMAGE_TESTS),$(MAKE) --no-print-directory image-for-tests)
+	@BUILD=$(BUILD) FRESH=0 tests/run $(HOUSE_TESTS) $(INFRA_TESTS) $(UNIT_TESTS) $(FUZZERS) $(INTEGRATION_TESTS) $(CONTRACT_TESTS) $(E2E_TESTS) \
+	  $(FAULT_TESTS) $(IMAGE_TESTS)
 soak: deps ## 5,000 messages to workers that are killed at random, for several minutes
 	@$(MAKE) --no-print-directory -j$$(nproc) $(BUILD)/pawl $(BUILD)/localcloud
 	@BUILD=$(BUILD) MESSAGES=5000 SECONDS=200 tests/run tests/soak/soak.t
