@@ -25,6 +25,22 @@ variable "github" {
   default     = null
 }
 
+variable "proof" {
+  description = "Whether every message must prove that a job of that repository published it. Nobody publishes by hand then, and Cloud Build does not either."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.proof || var.github != null
+    error_message = "A proof is about the repository that `github` names."
+  }
+}
+
+variable "database_iam" {
+  description = "Whether the worker logs in to the database as its service account, without a password; the output `next` says what an owner must grant once."
+  type        = bool
+  default     = false
+}
+
 variable "operators" {
   description = "Who may publish by hand and replay."
   type        = list(string)
@@ -49,6 +65,7 @@ module "pawl" {
   github              = var.github
   operators           = var.operators
   alert_emails        = var.alert_emails
+  database_iam        = var.database_iam
   deletion_protection = false
   log_level           = "debug"
   labels              = { environment = "development" }
@@ -57,6 +74,7 @@ module "pawl" {
     point_in_time = false
     backups       = 1
   }
+  proof_repository_ids = var.proof ? [var.github.repository_id] : []
 }
 
 output "pawl" {

@@ -1,4 +1,5 @@
-# The database, and the one secret that leads to it. With cloud_sql = null only the secret is made, from database_url.
+# The database, and how the worker logs in: by the one secret that leads to it, or as itself (database_iam). With
+# cloud_sql = null there is only the secret, made from database_url. Several databases: targets.tf.
 
 resource "google_sql_database_instance" "pawl" {
   count               = var.cloud_sql == null ? 0 : 1
@@ -18,6 +19,13 @@ resource "google_sql_database_instance" "pawl" {
     # connectors.
     connector_enforcement = var.network == null ? "REQUIRED" : "NOT_REQUIRED"
     user_labels           = local.labels
+    dynamic "database_flags" {
+      for_each = var.database_iam ? ["cloudsql.iam_authentication"] : []
+      content {
+        name  = database_flags.value
+        value = "on"
+      }
+    }
     ip_configuration {
       ipv4_enabled    = var.network == null
       private_network = var.network == null ? null : var.network.network
@@ -45,6 +53,36 @@ resource "google_sql_database" "app" {
   name     = var.cloud_sql.database
 }
 
+locals {
+  has_password = var.cloud_sql != null && !var.database_iam
+  # By IAM no secret is left; one's own database_url is one in any case.
+  has_secret = local.has_password || (var.cloud_sql == null && !local.has_targets)
+  # The service account's name as a user of PostgreSQL, which allows 63 bytes.
+  iam_user = trimsuffix(google_service_account.worker.email, ".gserviceaccount.com")
+  # By socket through the mounted proxy, which encrypts; by private IP encrypted by libpq.
+  database_host = var.cloud_sql == null ? "" : (
+    var.network == null
+    ? "host=/cloudsql/${google_sql_database_instance.pawl[0].connection_name}"
+    : "host=${google_sql_database_instance.pawl[0].private_ip_address} sslmode=require"
+  )
+  iam_login = var.cloud_sql == null ? "" : "${local.database_host} dbname=${var.cloud_sql.database} user=${local.iam_user}"
+  # DATABASE_URL, where it is no secret.
+  database_login = var.database_iam && !local.has_targets ? local.iam_login : ""
+}
+
+# ---- by IAM ----------------------------------------------------------------------------------------------------------
+
+resource "google_sql_user" "iam" {
+  count           = var.cloud_sql != null && var.database_iam ? 1 : 0
+  project         = var.project
+  instance        = google_sql_database_instance.pawl[0].name
+  name            = local.iam_user
+  type            = "CLOUD_IAM_SERVICE_ACCOUNT"
+  deletion_policy = "ABANDON" # who owns tables cannot be dropped
+}
+
+# ---- by password -----------------------------------------------------------------------------------------------------
+
 # Made anew in each run of Terraform and handed over only when secret_version is raised. If a run ends between the two
 # places that take it, raise secret_version and run again.
 ephemeral "random_password" "database" {
@@ -53,24 +91,17 @@ ephemeral "random_password" "database" {
 }
 
 resource "google_sql_user" "pawl" {
-  count               = var.cloud_sql == null ? 0 : 1
+  count               = local.has_password ? 1 : 0
   project             = var.project
   instance            = google_sql_database_instance.pawl[0].name
   name                = var.cloud_sql.user
   password_wo         = ephemeral.random_password.database.result
   password_wo_version = var.secret_version
-}
-
-locals {
-  # By socket through the mounted proxy, which encrypts; by private IP encrypted by libpq.
-  database_host = var.cloud_sql == null ? "" : (
-    var.network == null
-    ? "host=/cloudsql/${google_sql_database_instance.pawl[0].connection_name}"
-    : "host=${google_sql_database_instance.pawl[0].private_ip_address} sslmode=require"
-  )
+  deletion_policy     = "ABANDON" # who owns tables cannot be dropped
 }
 
 resource "google_secret_manager_secret" "database_url" {
+  count     = local.has_secret ? 1 : 0
   project   = var.project
   secret_id = "${var.name}-database-url"
   labels    = local.labels
@@ -85,7 +116,8 @@ resource "google_secret_manager_secret" "database_url" {
 }
 
 resource "google_secret_manager_secret_version" "database_url" {
-  secret                 = google_secret_manager_secret.database_url.id
+  count                  = local.has_secret ? 1 : 0
+  secret                 = google_secret_manager_secret.database_url[0].id
   secret_data_wo_version = var.secret_version
   secret_data_wo = (
     var.cloud_sql == null

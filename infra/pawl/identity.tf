@@ -50,11 +50,22 @@ resource "google_cloud_run_v2_service_iam_member" "push_invoker" {
   member   = google_service_account.push.member
 }
 
+# Those of subscriptions in other projects.
+resource "google_cloud_run_v2_service_iam_member" "caller_invoker" {
+  for_each = toset(var.callers)
+  project  = var.project
+  location = google_cloud_run_v2_service.pawl.location
+  name     = google_cloud_run_v2_service.pawl.name
+  role     = "roles/run.invoker"
+  member   = "serviceAccount:${each.value}"
+}
+
 # ---- worker ----------------------------------------------------------------------------------------------------------
 
 resource "google_secret_manager_secret_iam_member" "worker_database_url" {
+  count     = local.has_secret ? 1 : 0
   project   = var.project
-  secret_id = google_secret_manager_secret.database_url.secret_id
+  secret_id = google_secret_manager_secret.database_url[0].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.worker.member
 }
@@ -73,15 +84,36 @@ resource "google_pubsub_topic_iam_member" "worker_results" {
   member  = google_service_account.worker.member
 }
 
+locals {
+  only_instance = {
+    title       = "only ${var.name}"
+    description = "Cloud SQL grants on the project; this leaves the one instance."
+    expression  = "resource.type == \"sqladmin.googleapis.com/Instance\" && resource.name == \"projects/${var.project}/instances/${var.name}\""
+  }
+}
+
 resource "google_project_iam_member" "worker_cloud_sql" {
   count   = var.cloud_sql == null ? 0 : 1
   project = var.project
   role    = "roles/cloudsql.client"
   member  = google_service_account.worker.member
   condition {
-    title       = "only ${var.name}"
-    description = "Cloud SQL grants on the project; this leaves the one instance."
-    expression  = "resource.type == \"sqladmin.googleapis.com/Instance\" && resource.name == \"projects/${var.project}/instances/${google_sql_database_instance.pawl[0].name}\""
+    title       = local.only_instance.title
+    description = local.only_instance.description
+    expression  = local.only_instance.expression
+  }
+}
+
+# To log in without a password, as itself.
+resource "google_project_iam_member" "worker_login" {
+  count   = var.cloud_sql != null && var.database_iam ? 1 : 0
+  project = var.project
+  role    = "roles/cloudsql.instanceUser"
+  member  = google_service_account.worker.member
+  condition {
+    title       = local.only_instance.title
+    description = local.only_instance.description
+    expression  = local.only_instance.expression
   }
 }
 

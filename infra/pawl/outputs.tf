@@ -60,31 +60,70 @@ output "dashboard" {
   value       = "https://console.cloud.google.com/monitoring/dashboards/builder/${element(split("/", google_monitoring_dashboard.pawl.id), 3)}?project=${var.project}"
 }
 
+output "grants" {
+  description = "With database_iam: the SQL that an owner of the database must run once, for the worker to create what migrations create; otherwise null."
+  value       = local.grants
+}
+
 output "next" {
   description = "What to type next."
-  value       = <<-EOT
+  value       = "\n${join("\n", [for i, step in local.steps : "${i + 1}. ${step}"])}"
+}
 
-    1. Build, deploy, and migrate for the first time (from the top of the repository):
+locals {
+  grants = var.cloud_sql == null || !var.database_iam ? null : join("\n", [
+    "GRANT CREATE ON DATABASE \"${var.cloud_sql.database}\" TO \"${local.iam_user}\";",
+    "GRANT CREATE ON SCHEMA public TO \"${local.iam_user}\";",
+  ])
+  # Without targets the one target; with a file of one's own their names are not known here.
+  target_names  = var.targets_secret != null ? ["TARGET"] : length(var.targets) > 0 ? var.targets[*].name : [var.target]
+  demands_proof = length(concat(var.proof_repository_ids, var.proof_owner_ids)) > 0
 
-       gcloud builds submit --project=${var.project} --region=${var.region} --config=cloudbuild.yaml \
-         --gcs-source-staging-dir=gs://${google_storage_bucket.source.name}/source \
-         --service-account=projects/${var.project}/serviceAccounts/${google_service_account.deployer.email} \
-         --substitutions=_REGION=${var.region},_NAME=${var.name},_RELEASE=$(git rev-parse HEAD)
+  steps = compact([
+    local.grants == null ? "" : <<-EOT
+      Let the worker's own account create things in the database. Once, as an owner: paste the last two lines into Cloud SQL
+         Studio in the console, as the user postgres, or:
 
-    2. From then on, to migrate again without building:
+         gcloud sql users set-password postgres --project=${var.project} --instance=${var.name} --prompt-for-password
+         gcloud beta sql connect ${var.name} --project=${var.project} --user=postgres --database=${try(var.cloud_sql.database, "")}
 
-       gcloud pubsub topics publish ${google_pubsub_topic.migrate.name} --project=${var.project} --message='{}'
+         ${replace(coalesce(local.grants, "-"), "\n", "\n   ")}
+    EOT
+    ,
+    local.demands_proof ? "" : <<-EOT
+      Build, deploy, and migrate for the first time (from the top of the repository):
 
-    3. See what happened:
+         gcloud builds submit --project=${var.project} --region=${var.region} --config=cloudbuild.yaml \
+           --gcs-source-staging-dir=gs://${google_storage_bucket.source.name}/source \
+           --service-account=projects/${var.project}/serviceAccounts/${google_service_account.deployer.email} \
+           --substitutions=_REGION=${var.region},_NAME=${var.name},_TARGET=${local.target_names[0]},_RELEASE=$(git rev-parse HEAD)
+    EOT
+    ,
+    var.github == null ? "" : <<-EOT
+      For GitHub Actions, set these variables of the repository (infra/github/deploy.yaml uses them):
 
-       gcloud logging read 'resource.type="cloud_run_revision" resource.labels.service_name="${var.name}"' --project=${var.project} --limit=20 --freshness=1h
-    %{~if var.github != null}
-    4. For GitHub Actions, set these variables of the repository (infra/github/deploy.yaml uses them):
+         gh variable set PROJECT --body ${var.project}
+         gh variable set REGION --body ${var.region}
+         gh variable set NAME --body ${var.name}
+         gh variable set IDENTITY_PROVIDER --body ${try(google_iam_workload_identity_pool_provider.github[0].name, "")}
+    EOT
+    ,
+    local.demands_proof ? <<-EOT
+      Build, deploy and migrate, now and later: only a job of GitHub Actions can publish, for every message must prove that
+         one did. With infra/github/deploy.yaml as .github/workflows/deploy.yaml:
 
-       gh variable set PROJECT --body ${var.project}
-       gh variable set REGION --body ${var.region}
-       gh variable set NAME --body ${var.name}
-       gh variable set IDENTITY_PROVIDER --body ${google_iam_workload_identity_pool_provider.github[0].name}
-    %{~endif}
-  EOT
+         gh workflow run deploy.yaml && gh run watch
+    EOT
+    : <<-EOT
+      From then on, to migrate again without building:
+
+         ${join("\n   ", [for name in local.target_names : "gcloud pubsub topics publish ${google_pubsub_topic.migrate.name} --project=${var.project} --message='{\"target\": \"${name}\"}'"])}
+    EOT
+    ,
+    <<-EOT
+      See what happened:
+
+         gcloud logging read 'resource.type="cloud_run_revision" resource.labels.service_name="${var.name}"' --project=${var.project} --limit=20 --freshness=1h
+    EOT
+  ])
 }

@@ -4,9 +4,8 @@
 locals {
   # By names of worker/options.def. The release and its build time are not here: they are baked into the image.
   settings = {
-    PAWL_TARGET            = var.target
     PAWL_AUDIENCE          = local.audience
-    PAWL_CALLERS           = google_service_account.push.email
+    PAWL_CALLERS           = join(",", concat([google_service_account.push.email], var.callers))
     PAWL_READERS           = join(",", concat([google_service_account.publisher.email], var.readers))
     PAWL_LOCK_WAIT         = "${var.ack_deadline - 30}s" # answer before Pub/Sub hangs up
     PAWL_LOCK_TIMEOUT      = var.lock_timeout
@@ -15,6 +14,21 @@ locals {
     PAWL_RESULT_TOPIC      = google_pubsub_topic.results.id
     GOOGLE_CLOUD_PROJECT   = var.project
   }
+  # What is empty is not set.
+  choices = {
+    PAWL_TARGET              = local.has_targets ? "" : var.target
+    PAWL_TARGETS             = local.targets_file
+    PAWL_DATABASE_IAM        = var.database_iam ? "true" : ""
+    PAWL_OUT_OF_ORDER        = var.allow_out_of_order ? "true" : ""
+    PAWL_ROLLBACK            = var.allow_rollback ? "true" : ""
+    PAWL_PROOF_REPOSITORY_ID = join(",", var.proof_repository_ids)
+    PAWL_PROOF_OWNER_ID      = join(",", var.proof_owner_ids)
+    PAWL_PROOF_ENVIRONMENT   = join(",", var.proof_environments)
+    PAWL_PROOF_REF           = join(",", var.proof_refs)
+    DATABASE_URL             = local.database_login # by IAM there is nothing secret in it
+  }
+  environment = merge(local.settings, { for name, value in local.choices : name => value if value != "" })
+  secrets     = local.has_targets ? [] : google_secret_manager_secret.database_url[*].secret_id
 }
 
 resource "google_cloud_run_v2_service" "pawl" {
@@ -38,11 +52,11 @@ resource "google_cloud_run_v2_service" "pawl" {
       max_instance_count = var.max_instances
     }
     dynamic "volumes" {
-      for_each = var.cloud_sql != null && var.network == null ? [google_sql_database_instance.pawl[0].connection_name] : []
+      for_each = local.has_sockets ? [local.sockets] : []
       content {
         name = "cloudsql"
         cloud_sql_instance {
-          instances = [volumes.value]
+          instances = volumes.value
         }
       }
     }
@@ -62,18 +76,21 @@ resource "google_cloud_run_v2_service" "pawl" {
         container_port = 8080
       }
       dynamic "env" {
-        for_each = local.settings
+        for_each = local.environment
         content {
           name  = env.key
           value = env.value
         }
       }
-      env {
-        name = "DATABASE_URL"
-        value_source {
-          secret_key_ref {
-            secret  = google_secret_manager_secret.database_url.secret_id
-            version = "latest"
+      dynamic "env" {
+        for_each = local.secrets
+        content {
+          name = "DATABASE_URL"
+          value_source {
+            secret_key_ref {
+              secret  = env.value
+              version = "latest"
+            }
           }
         }
       }
@@ -102,7 +119,7 @@ resource "google_cloud_run_v2_service" "pawl" {
         }
       }
       dynamic "volume_mounts" {
-        for_each = var.cloud_sql != null && var.network == null ? ["/cloudsql"] : []
+        for_each = local.has_sockets ? ["/cloudsql"] : []
         content {
           name       = "cloudsql"
           mount_path = volume_mounts.value
@@ -118,6 +135,11 @@ resource "google_cloud_run_v2_service" "pawl" {
     google_project_service.api,
     google_secret_manager_secret_version.database_url,
     google_secret_manager_secret_iam_member.worker_database_url,
+    google_secret_manager_secret_iam_member.worker_targets,
+    google_secret_manager_secret_iam_member.worker_target,
     google_project_iam_member.worker_cloud_sql,
+    google_project_iam_member.worker_login,
+    google_project_iam_member.worker_target_cloud_sql,
+    google_project_iam_member.worker_target_login,
   ]
 }

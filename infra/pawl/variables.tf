@@ -83,6 +83,28 @@ variable "log_level" {
   default     = "info"
 }
 
+variable "allow_out_of_order" {
+  description = "Whether messages may ask for migrations below the newest applied one."
+  type        = bool
+  default     = false
+}
+
+variable "allow_rollback" {
+  description = "Whether messages may ask for a rollback."
+  type        = bool
+  default     = false
+}
+
+variable "callers" {
+  description = "E-mail addresses of further service accounts that may push: of subscriptions in other projects, whose accounts must be there too."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for caller in var.callers : can(regex("^[a-z0-9-]+@[a-z0-9.:-]+\\.gserviceaccount\\.com$", caller))])
+    error_message = "A caller is a service account's e-mail address."
+  }
+}
+
 variable "readers" {
   description = "E-mail addresses of further service accounts that may ask for runs and targets; the publisher always may."
   type        = list(string)
@@ -125,6 +147,59 @@ variable "retention" {
   default     = 604800
 }
 
+# ---- who may publish -------------------------------------------------------------------------------------------------
+
+# Without the first two whoever has roles/pubsub.publisher on the topic may ask for migrations. With either, every message
+# must prove that a job of GitHub Actions published it: one by hand, or by Cloud Build, is refused then.
+
+variable "proof_repository_ids" {
+  description = "Ids of the GitHub repositories whose jobs may publish (`gh api repos/OWNER/NAME --jq .id`); set, every message must prove that it comes from one."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for id in var.proof_repository_ids : can(regex("^[0-9]+$", id))])
+    error_message = "A repository is known by its numeric id; names can be taken over by others."
+  }
+}
+
+variable "proof_owner_ids" {
+  description = "Ids of the repositories' owners (`gh api repos/OWNER/NAME --jq .owner.id`) whose jobs may publish; demands a proof too."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for id in var.proof_owner_ids : can(regex("^[0-9]+$", id))])
+    error_message = "An owner is known by a numeric id; names can be taken over by others."
+  }
+}
+
+variable "proof_environments" {
+  description = "GitHub environments that a job must run in to publish; none: any job of the repository may."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = length(var.proof_environments) == 0 || length(concat(var.proof_repository_ids, var.proof_owner_ids)) > 0
+    error_message = "Everybody has an environment of some name: give proof_repository_ids or proof_owner_ids, too."
+  }
+  validation {
+    condition     = alltrue([for environment in var.proof_environments : can(regex("^[^,]+$", environment))])
+    error_message = "An environment is a name without commas."
+  }
+}
+
+variable "proof_refs" {
+  description = "Refs that a job must run on to publish, such as refs/heads/main; none: any."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = length(var.proof_refs) == 0 || length(concat(var.proof_repository_ids, var.proof_owner_ids)) > 0
+    error_message = "Everybody has a branch of some name: give proof_repository_ids or proof_owner_ids, too."
+  }
+  validation {
+    condition     = alltrue([for ref in var.proof_refs : can(regex("^refs/[^,]+$", ref))])
+    error_message = "A ref is written in full, such as refs/heads/main."
+  }
+}
+
 # ---- the database ----------------------------------------------------------------------------------------------------
 
 variable "cloud_sql" {
@@ -145,12 +220,64 @@ variable "cloud_sql" {
   default = {}
 }
 
+variable "database_iam" {
+  description = "Whether the worker logs in by IAM, without any password: it is a user of the instance as the service account that it runs as. Output `grants` is the SQL that an owner must run once."
+  type        = bool
+  default     = false
+}
+
 variable "database_url" {
-  description = "Your own database as a libpq URI or keyword string, when cloud_sql is null. Goes into Secret Manager and never into the state; give it by TF_VAR_database_url."
+  description = "Your own database as a libpq URI or keyword string, when cloud_sql is null and there are no targets. Goes into Secret Manager and never into the state; give it by TF_VAR_database_url."
   type        = string
   default     = null
   ephemeral   = true
   sensitive   = true
+}
+
+variable "targets" {
+  description = "Several databases in place of one (README, \"Targets\"). A target without `database` is the instance of cloud_sql. A connection string with a password belongs into a secret: secret:projects/PROJECT/secrets/NAME/versions/latest, which the worker is allowed to read."
+  type = list(object({
+    name          = string
+    database      = optional(string)
+    database_iam  = optional(bool)
+    migrations    = optional(string)
+    subscriptions = optional(list(string))
+    out_of_order  = optional(bool)
+    rollback      = optional(bool)
+    lock_wait     = optional(string)
+    lock_timeout  = optional(string)
+  }))
+  default = []
+  validation {
+    condition     = alltrue([for target in var.targets : can(regex("^[a-z0-9_-]{1,63}$", target.name))])
+    error_message = "A target's name is 1 to 63 of a-z, 0-9, _ and -."
+  }
+  validation {
+    condition     = length(distinct(var.targets[*].name)) == length(var.targets) && length(var.targets) <= 16
+    error_message = "There are 16 targets at most, each with a name of its own."
+  }
+  validation {
+    condition     = alltrue([for target in var.targets : target.database == null ? true : !can(regex("password|://[^/@]*:[^/@]*@", target.database))])
+    error_message = "A password must not be written here: put the connection string into a secret, and its name here."
+  }
+  validation {
+    condition     = var.cloud_sql != null || alltrue([for target in var.targets : target.database != null])
+    error_message = "Without cloud_sql every target needs its database."
+  }
+}
+
+variable "targets_secret" {
+  description = "A targets file of your own in Secret Manager, by the name of a version: projects/PROJECT/secrets/NAME/versions/latest. Who may read the secrets that it names, and the sockets that it needs, are your own business then."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.targets_secret == null ? true : can(regex("^projects/[^/]+/secrets/[^/]+/versions/[^/]+$", var.targets_secret))
+    error_message = "The name of a secret's version is like projects/PROJECT/secrets/NAME/versions/latest."
+  }
+  validation {
+    condition     = var.targets_secret == null || length(var.targets) == 0
+    error_message = "targets and targets_secret are both set: which is meant?"
+  }
 }
 
 variable "secret_version" {

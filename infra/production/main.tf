@@ -26,6 +26,22 @@ variable "github" {
   default     = null
 }
 
+variable "proof" {
+  description = "Whether every message must prove that a job of that repository, and of its environment `production` published it. Nobody publishes by hand then, and Cloud Build does not either."
+  type        = bool
+  default     = false
+  validation {
+    condition     = !var.proof || var.github != null
+    error_message = "A proof is about the repository that `github` names."
+  }
+}
+
+variable "database_iam" {
+  description = "Whether the worker logs in to the database as its service account, without a password; the output `next` says what an owner must grant once."
+  type        = bool
+  default     = false
+}
+
 variable "operators" {
   description = "Who may publish by hand and replay."
   type        = list(string)
@@ -47,9 +63,10 @@ module "pawl" {
   source       = "../pawl"
   project      = var.project
   region       = var.region
-  github       = var.github == null ? null : merge(var.github, { environment = "production" })
+  github       = var.github == null ? null : { owner_id = var.github.owner_id, repository_id = var.github.repository_id, environment = "production" }
   operators    = var.operators
   alert_emails = var.alert_emails
+  database_iam = var.database_iam
   labels       = { environment = "production" }
   cloud_sql = {
     tier         = "db-custom-2-7680"
@@ -57,6 +74,8 @@ module "pawl" {
     disk_gb      = 20
     backups      = 30
   }
+  proof_repository_ids = var.proof ? [var.github.repository_id] : []
+  proof_environments   = var.proof ? ["production"] : []
 }
 
 output "pawl" {

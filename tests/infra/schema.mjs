@@ -290,6 +290,27 @@ const faults = [
     "  github",
     /module pawl: region is required/,
   ],
+  [
+    "a user of an unknown kind of argument",
+    "pawl/database.tf",
+    '  type            = "CLOUD_IAM',
+    '  kind            = "CLOUD_IAM',
+    /google_sql_user.iam: nothing is called kind/,
+  ],
+  [
+    "a flag without its value",
+    "pawl/database.tf",
+    /        value = "on"\n/,
+    "",
+    /database_flags: value is required/,
+  ],
+  [
+    "a reference to an attribute of a list of resources that is not there",
+    "pawl/targets.tf",
+    "targets[*].name",
+    "targets[*].title",
+    /google_secret_manager_secret_version has no attribute title/,
+  ],
   ["an output that the module has not", "production/main.tf", "module.pawl.next", "module.pawl.last", /no output last/],
 ];
 for (const [name, file, from, to, complaint] of faults) {
