@@ -142,17 +142,19 @@ function checkBuild(text) {
 
 // ---- GitHub ---------------------------------------------------------------------------------------------------------
 
-async function checkWorkflow(file, text, action) {
+// `permitted`: the permissions that it needs, all of them and no other.
+async function checkWorkflow(file, text, permitted) {
   const problems = (await runLint(text, file)).map(({ line, message }) => `${file}:${line}: ${message}`);
   const document = yaml.parseDocument(text);
   if (document.errors.length) return [...problems, ...document.errors.map((error) => `${file}: ${error.message}`)];
   const workflow = document.toJS();
   const permissions = workflow.permissions ?? {};
-  if (permissions["id-token"] !== "write")
-    problems.push(`${file}: without id-token: write there is no token to sign in with`);
+  for (const [scope, level] of Object.entries(permitted))
+    if (permissions[scope] !== level) problems.push(`${file}: without ${scope}: ${level} it cannot work`);
   for (const [scope, level] of Object.entries(permissions))
-    if (level === "write" && scope !== "id-token") problems.push(`${file}: ${scope}: write is not needed`);
+    if (permitted[scope] !== level) problems.push(`${file}: ${scope}: ${level} is not needed`);
   for (const [name, job] of Object.entries(workflow.jobs)) {
+    if (job.permissions) problems.push(`${file}: job ${name}: permissions are said once, at the top`);
     for (const step of job.steps ?? []) {
       if (!step.run) continue;
       if (step.run.includes("${{"))
@@ -163,7 +165,27 @@ async function checkWorkflow(file, text, action) {
       if (!new RegExp(`^#   ${variable.slice(5)} +\\S`, "m").test(text))
         problems.push(`${file}: ${variable} is not documented`);
   }
-  checkUse(file, workflow, action, problems);
+  return problems;
+}
+
+// A workflow that proposed code can change must not be able to do anything, and must not fetch what it did not name.
+async function checkReview(file, text) {
+  const problems = await checkWorkflow(file, text, { contents: "read" });
+  if (problems.length) return problems;
+  const { on, jobs } = yaml.parse(text);
+  if (!on.pull_request || Object.keys(on).length !== 1) problems.push(`${file}: runs for pull requests only`);
+  if (/secrets\.|vars\./.test(text)) problems.push(`${file}: has no secrets and no variables`);
+  for (const { steps } of Object.values(jobs))
+    for (const { uses, with: given } of steps)
+      if (uses?.startsWith("actions/checkout@") && given?.["persist-credentials"] !== false)
+        problems.push(`${file}: leaves its token in the clone`);
+  return problems;
+}
+
+async function checkDeploy(file, text, action) {
+  const problems = await checkWorkflow(file, text, { contents: "read", "id-token": "write" });
+  const document = yaml.parseDocument(text);
+  if (!document.errors.length) checkUse(file, document.toJS(), action, problems);
   return problems;
 }
 
@@ -262,8 +284,9 @@ const checks = {
   "cloudbuild.yaml": [build, (text) => [...checkBuild(text), ...checkNames("cloudbuild.yaml", text, names)]],
   "infra/github/deploy.yaml": [
     workflow,
-    async (text) => [...(await checkWorkflow("deploy.yaml", text, action)), ...checkNames("deploy.yaml", text, names)],
+    async (text) => [...(await checkDeploy("deploy.yaml", text, action)), ...checkNames("deploy.yaml", text, names)],
   ],
+  "infra/github/review.yaml": [read("infra/github/review.yaml"), (text) => checkReview("review.yaml", text)],
   "infra/github/migrate/action.yaml": [action, checkAction],
 };
 
@@ -291,6 +314,7 @@ const faults = {
     ["what actionlint refuses", "runs-on: ubuntu-latest", "run-on: ubuntu-latest", /run-on/],
     ["an expression of an unknown context", "${{ vars.REGION }}", "${{ var.REGION }}", /undefined variable "var"/],
     ["no permission to ask for a token", "id-token: write", "id-token: none", /without id-token/],
+    ["permissions of a job", "    runs-on:", "    permissions: {contents: write}\n    runs-on:", /said once, at the top/],
     ["more permission than needed", "contents: read", "contents: write", /contents: write is not needed/],
     ["an expression in a script", '--tag "$image" .', '--tag "${{ github.sha }}" .', /can inject code/],
     ["a variable that is not documented", "#   REGION ", "#   where ", /vars.REGION is not documented/],
@@ -298,6 +322,15 @@ const faults = {
     ["another audience", "id_token_audience: https://", "id_token_audience: https://x.", /the audience is/],
     ["an input that the action does not know", "wait: 3000", "waits: 3000", /no input waits/],
     ["an input that the action requires", /          topic: .*\n/, "", /requires topic/],
+  ],
+  "infra/github/review.yaml": [
+    ["more permission than needed", "contents: read", "contents: read\n  id-token: write", /id-token: write is not needed/],
+    ["a trigger that gives secrets to forks", "  pull_request:", "  pull_request_target:", /runs for pull requests only/],
+    ["a secret", "POSTGRES_PASSWORD: review", "POSTGRES_PASSWORD: ${{ secrets.X }}", /has no secrets/],
+    ["a token that stays", "persist-credentials: false", "persist-credentials: true", /leaves its token/],
+    ["an expression in a script", '"$BASE...HEAD"', '"origin/${{ github.base_ref }}...HEAD"', /can inject code/],
+    ["an input that an action does not have", "          load: true", "          loud: true", /input "loud" is not defined/],
+    ["a script that does not parse", 'mapfile -d', 'mapfile "-d', /job review/],
   ],
   "infra/github/migrate/action.yaml": [
     ["an input that is not used", "AUDIENCE: ${{ inputs.audience }}", "AUDIENCE: x", /audience is not used/],
