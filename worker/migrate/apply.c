@@ -164,6 +164,8 @@ static void name_refusal(const struct sender *sender, const struct flight *failu
         error_set(err, ERROR_LOCK_HELD, "the lock is held by %s", holder);
     else if (failure->kind == FLIGHT_OPEN && !strcmp(err->sqlstate, "23505"))
         error_set(err, ERROR_LOCK_LOST, "%s: another run applied it at the same time", file);
+    else if (failure->kind == FLIGHT_OPEN && sender->order->pooled && !strcmp(err->sqlstate, RECORD_REFUSED))
+        error_set(err, ERROR_LOCK_LOST, "%s: another run went on with it in the meantime", file);
     else if (failure->kind != FLIGHT_STATEMENT && failure->kind != FLIGHT_COMMIT &&
              strcmp(err->sqlstate, RECORD_REFUSED) != 0)
         name_refusal_of_ledger(failure, file, err);
