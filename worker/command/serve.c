@@ -166,15 +166,16 @@ static void log_watched(struct delivery *delivery, const struct run_event *event
     const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms),
                                        LOG_NUMBER("done", (int64_t)event->work_done),
                                        LOG_NUMBER("total", (int64_t)event->work_total)};
+    size_t known = event->work_total > 0 ? 4 : event->work_done > 0 ? 3 : 2;
     if (report_watch_due(event->ms, &delivery->watched))
-        log_fields(LOG_NOTICE, &delivery->log, fields, event->work_total > 0 ? 4 : 2, "%s%s%s", file, *file ? " " : "",
-                   event->text);
+        log_fields(LOG_NOTICE, &delivery->log, fields, known, "%s%s%s", file, *file ? " " : "", event->text);
 }
 
 static void log_run_event(void *context, const struct run_event *event) {
     struct delivery *delivery = context;
     const char *file = event->migration ? event->migration->file : "";
-    const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms)};
+    const struct log_field fields[] = {LOG_STRING("file", file), LOG_NUMBER("ms", (int64_t)event->ms),
+                                       LOG_NUMBER("rows", (int64_t)event->work_done)};
     switch (event->kind) {
     case RUN_WAITING:
         if (event->holder && report_wait_due(event->ms, &delivery->wait_told_ms))
@@ -192,9 +193,15 @@ static void log_run_event(void *context, const struct run_event *event) {
     case RUN_WATCHED:
         log_watched(delivery, event, file);
         break;
+    case RUN_PROGRESS:
+        if (event->text)
+            log_watched(delivery, event, file);
+        break;
+    case RUN_BATCHED:
+        log_fields(LOG_INFO, &delivery->log, fields, 3, "%s: %s", file, event->text);
+        break;
     case RUN_LOCKED:
     case RUN_STARTED:
-    case RUN_PROGRESS:
         break;
     }
 }

@@ -121,7 +121,13 @@ static void show_event(void *context, const struct run_event *event) {
         show_progress(shell, event);
         break;
     case RUN_PROGRESS:
-        show_progress(shell, event);
+        if (event->text)
+            show_watched(shell, event, file);
+        else
+            show_progress(shell, event);
+        break;
+    case RUN_BATCHED:
+        terminal_print(&shell->terminal, TONE_PLAIN, "%s: %s", file, event->text);
         break;
     case RUN_APPLIED:
     case RUN_ROLLED_BACK:

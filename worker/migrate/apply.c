@@ -1,9 +1,11 @@
 // The order in which pending migrations are sent, and what becomes of a failure. The sending half reads like the life of a migration,
 // from apply_item down; answers come back through `landed`, out of step with it. A failure leaves the sending half at once, and
-// apply decides whether to try again. The pieces are sender.c's business, statements outside a transaction alone.c's.
+// apply decides whether to try again. The pieces are sender.c's business, statements outside a transaction alone.c's,
+// those that are repeated batch.c's.
 #include "migrate/apply.h"
 
 #include "migrate/alone.h"
+#include "migrate/batch.h"
 #include "migrate/control.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
@@ -34,7 +36,10 @@ static bool landed(void *context, const struct flight *flight, const struct post
             sender->stream.failure = *flight;
             return error_set(err, ERROR_MIGRATION_FAILED, "the server answered %s to COMMIT", postgres_tag(rows));
         }
-        sender_committed(sender, flight->item, flight->statement);
+        if (!batch_committed(sender, flight->item))
+            sender_committed(sender, flight->item, flight->statement);
+    } else if (flight->kind == FLIGHT_STATEMENT) {
+        sender->touched = postgres_touched(sender->postgres);
     }
     return true;
 }
@@ -42,12 +47,7 @@ static bool landed(void *context, const struct flight *flight, const struct post
 // ---- sending -----------------------------------------------------------------------------------------------------------
 
 static bool apply_transaction(struct sender *sender, size_t index, size_t from, size_t end, struct error *err) {
-    if (!sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err) ||
-        !sender_settings(sender, index, 0, err))
-        return false;
-    if (sender->order->pooled && !sender_plain(sender, FLIGHT_LOCK, index, 0, LOCK_FOR_TRANSACTION, err))
-        return false;
-    if (!sender_open(sender, index, from, &(struct record_flight){0}, err) || !sender_session(sender, index, from, err))
+    if (!sender_begin(sender, index, from, 0, err))
         return false;
     for (size_t i = from; i < end; i++)
         if (!sender_statement(sender, index, i, err))
@@ -82,8 +82,9 @@ static bool apply_item(struct sender *sender, size_t index, struct error *err) {
         return apply_transaction(sender, index, item->count, item->count, err);
     for (size_t from = item->done, end = 0; from < item->count; from = end) {
         end = item_step_end(item, from);
-        if (!(item_is_alone(item, from) ? alone_apply(sender, index, from, err)
-                                        : apply_transaction(sender, index, from, end, err)))
+        if (!(item_is_alone(item, from)       ? alone_apply(sender, index, from, err)
+              : item->statements[from]->batch ? batch_apply(sender, index, from, err)
+                                              : apply_transaction(sender, index, from, end, err)))
             return false;
     }
     return true;
@@ -125,6 +126,11 @@ static void add_hints(const struct item *item, struct error *err) {
     if (item->stepwise && item->done > 0)
         text_printf(&hint, "%s%zu of %zu statements are done and stay; the next run goes on after them.",
                     hint.length > 0 ? " " : "", item->done, item->count);
+    if (item->rounds.count > 0) {
+        text_append(&hint, hint.length > 0 ? " " : "");
+        batch_words(&item->rounds, &hint);
+        text_append(&hint, " are committed and stay; the next run goes on after them.");
+    }
     text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
 }
 

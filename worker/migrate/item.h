@@ -7,6 +7,14 @@ struct cut {          // a statement that was sent outside a transaction and has
     const char *hash, *text, *before; // see struct ledger_row
     bool former;                      // of another text of a repeatable file, which begins again from its top
 };
+struct rounds {           // of a batch that is at work; zero: none
+    uint64_t count, rows; // rounds that are committed and touched rows; how many rows
+    uint64_t sent;        // rows of the round whose COMMIT is under way
+    bool ending;          // the COMMIT under way is that of the round that touched none
+    uint64_t began_ms;    // clock_ms() of its first round,
+    uint64_t told_ms;     // of its last event,
+    uint64_t noted_ms;    // and of its last word in the run's row; 0 = none
+};
 struct item {
     const struct migration *migration;
     const struct ledger_row *row; // NULL: the ledger knows nothing of it
@@ -21,8 +29,9 @@ struct item {
     size_t alone;   // 1-based, the first undone statement that is sent outside a transaction; 0 = none
     size_t names;   // 1-based, the first statement whose names outlive it: see trace.h; 0 = none
     size_t commits; // 1-based, a statement that the server refused in a transaction because it commits; 0 = none
-    bool stepwise;  // takes several steps, each recorded by itself
+    bool stepwise;  // takes several transactions, each recorded by itself
     struct cut cut;
+    struct rounds rounds;
     unsigned tries; // since it last got on
     uint64_t ms;    // that it took on the server
 };

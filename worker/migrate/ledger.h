@@ -36,6 +36,9 @@ struct ledger_arrival {
 };
 bool ledger_arrived(const struct postgres_rows *rows, struct arena *arena, struct ledger_arrival *ret_arrival);
 
+// What the row of a run that is under way says of it: $1 the run, $2 the words, or NULL.
+#define LEDGER_PROGRESS "UPDATE pawl.runs SET progress = $2 WHERE id = $1 AND state = 'running'"
+
 struct ledger_departure {
     const char *state;         // "applied", "nothing_pending", "superseded", "failed"
     size_t applied, pending;   // in this run

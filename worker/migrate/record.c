@@ -47,7 +47,9 @@ static const char step_sql[] =
     "transaction = EXCLUDED.transaction,"
     " applied_by = EXCLUDED.applied_by, finished_at = NULL,"
     " hashes = CASE WHEN EXCLUDED.done = 0 THEN '{}' ELSE m.hashes END,"
-    " started_at = CASE WHEN EXCLUDED.done = 0 THEN EXCLUDED.started_at ELSE m.started_at END"
+    // the time of a batch at the top of a file counts from its first round
+    " started_at = CASE WHEN EXCLUDED.done > 0 OR (m.state = 'partial' AND m.done = 0 AND EXCLUDED.in_flight IS NULL"
+    "  AND m.checksum = EXCLUDED.checksum) THEN m.started_at ELSE EXCLUDED.started_at END"
     " WHERE (m.state = 'partial' AND m.done = EXCLUDED.done) OR (m.kind = 'repeatable' AND EXCLUDED.done = 0)"
     " " EXACTLY_ONE;
 

@@ -89,7 +89,9 @@ enum run_event_kind {
     RUN_WAITING,  // another run holds the lock: `holder`, for `ms` so far
     RUN_LOCKED,   // the lock is ours, `total` migrations are pending
     RUN_STARTED,  // `migration` was sent to the server
-    RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one)
+    RUN_PROGRESS, // `statement` of `statements` of `migration` is done (only where statements take effect one by one), or, with `text`: so
+                  // far the batch that comes next has got, `work_done` rows after `ms`
+    RUN_BATCHED,  // that batch has ended: as above
     RUN_RETRYING, // `migration` was rolled back and is tried again: `holder` says why, and who is in the way
     RUN_ROLLED_BACK, // `migration` is taken back by its down file; as RUN_APPLIED
     RUN_APPLIED,     // `migration` is committed; `done` of `total`, it took `ms`
@@ -102,7 +104,7 @@ struct run_event {
     size_t statement, statements;
     const char *holder;
     uint64_t ms;
-    const char *text;               // RUN_WATCHED: what it does, who is in its way, who waits for it
+    const char *text;               // RUN_WATCHED: what it does, who is in its way, who waits for it; see RUN_PROGRESS
     uint64_t work_done, work_total; // RUN_WATCHED: blocks, rows or bytes; `work_total` 0: not known
 };
 // Called on the thread of run_execute, but for RUN_WATCHED, which comes from another; never twice at once, and not after run_execute has

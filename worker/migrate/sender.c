@@ -1,6 +1,7 @@
 // What is sent for a migration, piece by piece, and what becomes of an item that got on. In which order is left to apply.c and alone.c.
 #include "migrate/sender.h"
 
+#include "migrate/lock.h"
 #include "migrate/session.h"
 #include "migrate/trace.h"
 
@@ -122,6 +123,16 @@ bool sender_open(struct sender *sender, size_t index, size_t done, const struct 
     if (queued)
         note(sender, FLIGHT_OPEN, index, 1);
     return queued;
+}
+
+bool sender_begin(struct sender *sender, size_t index, size_t from, size_t alone, struct error *err) {
+    if (!sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err) ||
+        !sender_settings(sender, index, alone, err))
+        return false;
+    if (sender->order->pooled && !sender_plain(sender, FLIGHT_LOCK, index, 0, LOCK_FOR_TRANSACTION, err))
+        return false;
+    return sender_open(sender, index, from, &(struct record_flight){0}, err) &&
+           sender_session(sender, index, from, err);
 }
 
 bool sender_close(struct sender *sender, size_t index, size_t from, size_t end, struct error *err) {

@@ -14,10 +14,11 @@ struct sender {
     struct text sql;    // a statement with its NUL
     struct applied *applied;
     size_t applied_before;
-    size_t alone; // the 1-based statement that is under way outside a transaction; 0 = none
+    size_t alone;     // the 1-based statement that is under way outside a transaction; 0 = none
+    uint64_t touched; // rows, by the statement that was last answered
 };
 
-// `alone`: the 1-based statement that is to be sent outside a transaction, 0 = none. What is built concurrently has no lock_timeout,
+// `alone`: the 1-based statement that is to be sent outside a transaction or in rounds, 0 = none. What is built concurrently has no lock_timeout,
 // nor has the settling of what was cut off.
 bool sender_settings(struct sender *sender, size_t index, size_t alone, struct error *err);
 bool sender_changing(struct sender *sender, size_t index, struct error *err); // see record_send_changing
@@ -27,6 +28,8 @@ bool sender_clean(struct sender *sender, size_t index, struct error *err);
 bool sender_scrub(struct sender *sender, size_t index, struct error *err);
 bool sender_plain(struct sender *sender, enum flight_kind kind, size_t index, size_t statement, const char *sql,
                   struct error *err);
+// BEGIN, and all that comes before the first statement of a transaction: statement `from` (0-based), of a step. `alone` as above.
+bool sender_begin(struct sender *sender, size_t index, size_t from, size_t alone, struct error *err);
 bool sender_open(struct sender *sender, size_t index, size_t done, const struct record_flight *flight,
                  struct error *err);
 bool sender_close(struct sender *sender, size_t index, size_t from, size_t end, struct error *err);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "migrate/database.h"
+#include "migrate/ledger.h"
 #include "migrate/session.h"
 
 #include <inttypes.h>
@@ -91,7 +92,6 @@ static const char settings_sql[] = "SELECT pg_catalog.set_config('application_na
                                    " pg_catalog.set_config('synchronous_commit', 'off', false),"
                                    " pg_catalog.set_config('default_transaction_read_only', 'off', false),"
                                    " pg_catalog.set_config('default_transaction_isolation', 'read committed', false)";
-static const char note_sql[] = "UPDATE pawl.runs SET progress = $2 WHERE id = $1 AND state = 'running'";
 
 // ---- words -------------------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ static uint64_t number_of(const struct postgres_rows *rows, size_t column) {
 static void note(struct watch *watch, const char *text) {
     struct error ignored = {0};
     const char *values[] = {watch->order.run, text};
-    watch->noted = postgres_execute(watch->postgres, note_sql, values, 2, &ignored) && text;
+    watch->noted = postgres_execute(watch->postgres, LEDGER_PROGRESS, values, 2, &ignored) && text;
 }
 
 static void tell(struct watch *watch, const struct postgres_rows *rows, const struct watch_sight *sight) {

@@ -33,6 +33,7 @@ struct postgres {
     bool unflushed;                // commands were queued that the server may answer only into its own buffer
     uint64_t round_trips, covered; // waits; commands that were sent when the last of them began
     unsigned position;
+    uint64_t touched;        // rows, by the last command
     uint64_t sent, received; // commands and syncs, counted
     struct often often[OFTEN_MAX];
     bool dropped;    // somebody dropped our prepared statements
@@ -328,6 +329,8 @@ static enum postgres_answer receive(struct postgres *postgres, struct postgres_r
         error_set(err, ERROR_INTERNAL, "waited for an answer to nothing");
         return POSTGRES_BROKEN;
     }
+    if (answer == POSTGRES_DONE && !text_to_u64(view_of(PQcmdTuples(last)), UINT64_MAX, &postgres->touched))
+        postgres->touched = 0;
     if (answer == POSTGRES_DONE && ret_rows)
         *ret_rows = (struct postgres_rows *)last;
     else
@@ -352,6 +355,10 @@ enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres
         return answer;
     *often = (struct often){0};
     return prepared;
+}
+
+uint64_t postgres_touched(const struct postgres *postgres) {
+    return postgres->touched;
 }
 
 unsigned postgres_position(const struct postgres *postgres) {

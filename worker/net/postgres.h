@@ -102,6 +102,8 @@ enum postgres_answer {
 //   anything else                                       ERROR_MIGRATION_FAILED
 // with message, detail (PostgreSQL's DETAIL and CONTEXT), hint and SQLSTATE (PostgreSQL appendix A) filled in.
 enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err);
+// How many rows the command that was last answered touched or gave, as its command tag says.
+uint64_t postgres_touched(const struct postgres *postgres);
 // 1-based character position within the command that was last refused; 0 = unknown.
 unsigned postgres_position(const struct postgres *postgres);
 // After POSTGRES_SYNCED: is a transaction open?

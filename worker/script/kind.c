@@ -324,6 +324,34 @@ static bool read_comment(struct reading *reading) {
     return true;
 }
 
+// What a batch has to know. A DELETE of every row ends: the second round finds none.
+static bool read_change(struct reading *reading) {
+    struct statement *statement = reading->statement;
+    struct node select = {NULL}, lock = {NULL};
+    while ((select = tree_find(reading->body, "SelectStmt", select)).at != NULL)
+        statement->limited |= tree_get(select, "limitCount").at != NULL;
+    while ((lock = tree_find(reading->body, "LockingClause", lock)).at != NULL)
+        if (tree_is(tree_get(lock, "waitPolicy"), "LockWaitSkip"))
+            statement->endless =
+                "SKIP LOCKED would end the batch at rows that somebody else has locked, and leave them as "
+                "they are; leave it out: a round that waits too long is tried again";
+    return true;
+}
+static bool read_update(struct reading *reading) {
+    bool all = tree_get(reading->body, "whereClause").at == NULL && tree_get(reading->body, "fromClause").at == NULL;
+    if (all)
+        reading->statement->endless =
+            "an UPDATE without WHERE touches every row in every round: a batch of it never ends";
+    return read_change(reading);
+}
+static bool read_insert(struct reading *reading) {
+    struct node source = tree_as(tree_get(reading->body, "selectStmt"), "SelectStmt");
+    bool values = source.at == NULL || tree_first(tree_get(source, "valuesLists")).at != NULL;
+    if (values && tree_get(reading->body, "onConflictClause").at == NULL)
+        reading->statement->endless = "an INSERT of VALUES adds rows in every round: a batch of it never ends";
+    return read_change(reading);
+}
+
 #define PLAIN STATEMENT_ORDINARY
 #define ALONE STATEMENT_NON_TRANSACTIONAL
 // The nodes of gram.y's `stmt`. `relation` names the field that holds the relation (a RangeVar, or a list whose first element is one, or
@@ -336,10 +364,10 @@ static const struct row {
     bool (*read)(struct reading *reading);
 } ROWS[] = {
     {"SelectStmt", "SELECT", PLAIN, OPERATION_OTHER, NULL, NULL, NULL},
-    {"InsertStmt", "INSERT", PLAIN, OPERATION_OTHER, "relation", NULL, NULL},
-    {"UpdateStmt", "UPDATE", PLAIN, OPERATION_OTHER, "relation", NULL, NULL},
-    {"DeleteStmt", "DELETE", PLAIN, OPERATION_OTHER, "relation", NULL, NULL},
-    {"MergeStmt", "MERGE", PLAIN, OPERATION_OTHER, "relation", NULL, NULL},
+    {"InsertStmt", "INSERT", PLAIN, OPERATION_CHANGE_ROWS, "relation", NULL, read_insert},
+    {"UpdateStmt", "UPDATE", PLAIN, OPERATION_CHANGE_ROWS, "relation", NULL, read_update},
+    {"DeleteStmt", "DELETE", PLAIN, OPERATION_CHANGE_ROWS, "relation", NULL, read_change},
+    {"MergeStmt", "MERGE", PLAIN, OPERATION_CHANGE_ROWS, "relation", NULL, read_change},
     {"CopyStmt", "COPY", PLAIN, OPERATION_OTHER, "relation", NULL, read_copy},
     {"CreateStmt", "CREATE TABLE", PLAIN, OPERATION_OTHER, "relation", NULL, NULL},
     {"CreateTableAsStmt", "CREATE TABLE AS", PLAIN, OPERATION_OTHER, "into", NULL, read_create_as},

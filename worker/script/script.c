@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #define COMMENTS_MAX 500 // in one statement: 1,000 nested ones cost PostgreSQL's lexer 40 ms, 20,000 cost 5 s
-#define LOCK_TIMEOUT_MAX_MS ((uint64_t)24 * 60 * 60 * 1000)
+#define TIME_MAX_MS ((uint64_t)24 * 60 * 60 * 1000)
 
 struct reading {
     const char *file;
@@ -17,6 +17,7 @@ struct reading {
     size_t capacity;
     struct allowance *allowances; // waiting for their statement
     size_t allowance_count;
+    const struct batch *batch; // the same
     struct error *err;
 };
 
@@ -36,13 +37,63 @@ static bool set_no_transaction(struct reading *reading, const struct piece *piec
     return true;
 }
 
-static bool set_lock_timeout(struct reading *reading, const struct piece *piece, struct view value) {
-    uint64_t ms;
-    if (!text_to_ms(value, LOCK_TIMEOUT_MAX_MS, &ms) || ms == 0)
+static int shown(struct view view) {
+    return (int)(view.length < 64 ? view.length : 64);
+}
+
+static bool read_time(struct reading *reading, const struct piece *piece, const char *name, struct view value,
+                      uint64_t *ret_ms) {
+    uint64_t ms = 0;
+    if (!text_to_ms(value, TIME_MAX_MS, &ms) || ms == 0)
         return script_refuse(reading->err, reading->file, piece->line,
-                             "lock_timeout=%.*s is no time between 1ms and 24h, such as 200ms, 5s or 2min",
-                             (int)(value.length < 64 ? value.length : 64), value.data);
-    reading->script.lock_timeout_ms = ms;
+                             "%s=%.*s is no time between 1ms and 24h, such as 200ms, 5s or 2min", name, shown(value),
+                             value.data);
+    *ret_ms = ms;
+    return true;
+}
+
+static bool set_lock_timeout(struct reading *reading, const struct piece *piece, struct view value) {
+    return read_time(reading, piece, "lock_timeout", value, &reading->script.lock_timeout_ms);
+}
+
+static bool read_batch_member(struct reading *reading, const struct piece *piece, struct view member,
+                              struct batch *batch) {
+    const struct {
+        const char *name;
+        uint64_t *ms;
+    } members[] = {{"pause", &batch->pause_ms}, {"max_lag", &batch->max_lag_ms}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        size_t length = strlen(members[i].name);
+        if (member.length <= length || member.data[length] != '=' ||
+            strncasecmp(member.data, members[i].name, length) != 0)
+            continue;
+        if (*members[i].ms != 0)
+            return script_refuse(reading->err, reading->file, piece->line, "batch: %s is given twice", members[i].name);
+        struct view value = {member.data + length + 1, member.length - length - 1};
+        return read_time(reading, piece, members[i].name, value, members[i].ms);
+    }
+    return script_refuse(reading->err, reading->file, piece->line,
+                         "batch: \"%.*s\" is not known; known are pause=TIME and max_lag=TIME", shown(member),
+                         member.data);
+}
+
+// "batch [pause=TIME] [max_lag=TIME]"
+static bool begin_batch(struct reading *reading, const struct piece *piece, struct view value) {
+    if (reading->batch != NULL)
+        return script_refuse(reading->err, reading->file, piece->line,
+                             "a second \"-- pawl: batch\" for one statement; the first is in line %u",
+                             reading->batch->line);
+    struct batch *batch = arena_alloc(reading->arena, sizeof *batch);
+    *batch = (struct batch){.line = piece->line};
+    while (value.length > 0) {
+        size_t length = 0;
+        while (length < value.length && value.data[length] != ' ' && value.data[length] != '\t')
+            length++;
+        if (!read_batch_member(reading, piece, (struct view){value.data, length}, batch))
+            return false;
+        value = view_trim((struct view){value.data + length, value.length - length});
+    }
+    reading->batch = batch;
     return true;
 }
 
@@ -69,22 +120,16 @@ static bool add_allowance(struct reading *reading, const struct piece *piece, st
     return true;
 }
 
-static bool not_yet(struct reading *reading, const struct piece *piece, struct view value) {
-    (void)value;
-    return script_refuse(reading->err, reading->file, piece->line,
-                         "the directive \"-- pawl: %.*s\" is not supported yet",
-                         (int)(piece->text.length < 64 ? piece->text.length : 64), piece->text.data);
-}
-
 static const struct {
     const char *name;
+    bool bare;      // may stand without a value
     char separator; // between name and value; 0 = the directive takes none
     bool (*read)(struct reading *reading, const struct piece *piece, struct view value);
 } DIRECTIVES[] = {
-    {"no-transaction", 0, set_no_transaction},
-    {"lock_timeout", '=', set_lock_timeout},
-    {"batch", 0, not_yet},
-    {"allow", ' ', add_allowance},
+    {"no-transaction", true, 0, set_no_transaction},
+    {"lock_timeout", false, '=', set_lock_timeout},
+    {"batch", true, ' ', begin_batch},
+    {"allow", false, ' ', add_allowance},
 };
 
 static bool read_directive(struct reading *reading, const struct piece *piece) {
@@ -95,17 +140,17 @@ static bool read_directive(struct reading *reading, const struct piece *piece) {
             continue;
         struct view rest = view_trim((struct view){text.data + length, text.length - length});
         char separator = DIRECTIVES[i].separator;
-        if (separator == 0 && rest.length == 0)
+        if (DIRECTIVES[i].bare && rest.length == 0)
             return DIRECTIVES[i].read(reading, piece, rest);
         if (separator == '=' && view_starts(rest, "="))
             return DIRECTIVES[i].read(reading, piece, view_trim((struct view){rest.data + 1, rest.length - 1}));
         if (separator == ' ' && text.length > length && (text.data[length] == ' ' || text.data[length] == '\t'))
             return DIRECTIVES[i].read(reading, piece, rest);
     }
-    return script_refuse(
-        reading->err, reading->file, piece->line,
-        "unknown directive \"-- pawl: %.*s\"; known are no-transaction, lock_timeout=TIME and allow HAZARD reason",
-        (int)(piece->text.length < 64 ? piece->text.length : 64), piece->text.data);
+    return script_refuse(reading->err, reading->file, piece->line,
+                         "unknown directive \"-- pawl: %.*s\"; known are no-transaction, lock_timeout=TIME, batch and "
+                         "allow HAZARD reason",
+                         shown(piece->text), piece->text.data);
 }
 
 // ---- statements ------------------------------------------------------------------------------------------------------
@@ -129,9 +174,11 @@ static void add_statement(struct reading *reading, const struct piece *piece) {
         .analysed = !piece->escapes && piece->comments <= COMMENTS_MAX,
         .allowances = reading->allowances,
         .allowance_count = reading->allowance_count,
+        .batch = reading->batch,
     };
     reading->allowances = NULL;
     reading->allowance_count = 0;
+    reading->batch = NULL;
 }
 
 static bool cut(struct reading *reading, struct view text) {
@@ -148,6 +195,9 @@ static bool cut(struct reading *reading, struct view text) {
                 reading->script.items[reading->script.count - 1].kind = STATEMENT_COPY_IN;
         }
     } while (piece.kind != PIECE_END);
+    if (reading->batch != NULL)
+        return script_refuse(reading->err, reading->file, reading->batch->line,
+                             "this \"-- pawl: batch\" stands before no statement");
     return reading->allowance_count == 0 || script_refuse(reading->err, reading->file, reading->allowances[0].line,
                                                           "this \"-- pawl: allow\" stands before no statement");
 }
@@ -177,6 +227,25 @@ static bool refuse(struct reading *reading, const struct statement *statement, c
     return script_refuse(reading->err, reading->file, statement->line, "%s", why);
 }
 
+// `inside`: the file's own transaction.
+static bool check_batch(struct reading *reading, const struct statement *statement, bool inside) {
+    if (statement->batch == NULL)
+        return true;
+    if (!statement->analysed)
+        return refuse(
+            reading, statement,
+            "\"-- pawl: batch\" before a statement that the parser of this pawl cannot read: whether it changes "
+            "rows is not known");
+    if (statement->operation != OPERATION_CHANGE_ROWS)
+        return script_refuse(reading->err, reading->file, statement->line,
+                             "\"-- pawl: batch\" repeats an INSERT, UPDATE, DELETE or MERGE, and this is %s",
+                             statement->tag);
+    if (inside)
+        return refuse(reading, statement,
+                      "a batch is a transaction for each round; move it out of the block BEGIN ... COMMIT");
+    return statement->endless == NULL || refuse(reading, statement, statement->endless);
+}
+
 static bool number_steps(struct reading *reading) {
     struct script *script = &reading->script;
     const struct statement *begin = NULL; // of the file's own transaction, while inside
@@ -184,6 +253,8 @@ static bool number_steps(struct reading *reading) {
     for (size_t i = 0; i < script->count; i++) {
         struct statement *statement = &script->items[i];
         bool alone = runs_alone(script, statement);
+        if (!check_batch(reading, statement, begin != NULL))
+            return false;
         if (statement->kind == STATEMENT_BEGIN) {
             if (begin != NULL)
                 return refuse(reading, statement, "BEGIN inside the file's own transaction");
@@ -209,10 +280,11 @@ static bool number_steps(struct reading *reading) {
         } else {
             if (alone)
                 statement->kind = STATEMENT_NON_TRANSACTIONAL;
-            if (alone || !open)
+            bool apart = alone || statement->batch != NULL;
+            if (apart || !open)
                 script->steps++;
             statement->step = script->steps;
-            open = !alone && (begin != NULL || !script->no_transaction);
+            open = !apart && (begin != NULL || !script->no_transaction);
         }
     }
     return begin == NULL || refuse(reading, begin, "this BEGIN has no COMMIT");
@@ -226,13 +298,13 @@ bool script_parse(const char *file, struct view text, struct arena *arena, struc
         !statements_classify(file, script->items, script->count, arena, err) || !number_steps(&reading))
         return false;
     script->analysed = true;
-    bool alone = false;
+    bool apart = false;
     for (size_t i = 0; i < script->count; i++) {
         script->items[i].hash = hash_statement(&script->items[i], arena);
         script->analysed &= script->items[i].analysed;
-        alone |= script->items[i].kind == STATEMENT_NON_TRANSACTIONAL;
+        apart |= script->items[i].kind == STATEMENT_NON_TRANSACTIONAL || script->items[i].batch != NULL;
     }
-    script->transactional = script->steps <= 1 && !alone;
+    script->transactional = script->steps <= 1 && !apart;
     *ret_script = *script;
     return true;
 }

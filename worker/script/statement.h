@@ -41,9 +41,17 @@ enum statement_operation {
     OPERATION_DROP_SUBSCRIPTION,
     OPERATION_FINISH_PREPARED, // COMMIT PREPARED, ROLLBACK PREPARED
     OPERATION_DISCARD,
-    OPERATION_DO,   // non-transactional when its body commits
-    OPERATION_CALL, // ordinary; when the procedure commits, the server says 2D000 and nothing has happened
-    OPERATION_SET,  // SET, RESET: what a resumed file must hear again
+    OPERATION_DO,          // non-transactional when its body commits
+    OPERATION_CALL,        // ordinary; when the procedure commits, the server says 2D000 and nothing has happened
+    OPERATION_SET,         // SET, RESET: what a resumed file must hear again
+    OPERATION_CHANGE_ROWS, // INSERT, UPDATE, DELETE, MERGE: what a batch may repeat
+};
+
+// "-- pawl: batch pause=100ms max_lag=10s" before a statement: it is repeated until it touches no row.
+struct batch {
+    uint64_t pause_ms;   // between two rounds
+    uint64_t max_lag_ms; // a round waits while a standby is further behind than this; 0 = standbys are nobody's concern
+    unsigned line;
 };
 
 struct statement {
@@ -67,19 +75,22 @@ struct statement {
     size_t action_count;
     const struct allowance *allowances; // "-- pawl: allow" lines before it: hazard.h
     size_t allowance_count;
+    const struct batch *batch; // NULL: sent once
+    const char *endless;       // why a batch of it ends never, or too early; NULL = neither is known
+    bool limited;              // there is a LIMIT somewhere in it
 };
 
 // A file is a sequence of steps. A step is one transaction, or one non-transactional statement:
 //   - a file's own BEGIN ... COMMIT is a step; its BEGIN and COMMIT belong to none and are not sent: the engine opens and closes the
 //     transaction, with the ledger row in it;
-//   - a NON_TRANSACTIONAL statement is a step;
+//   - a NON_TRANSACTIONAL statement is a step, and so is a batch, which is as many transactions as it takes;
 //   - a run of other statements between these is a step; under "-- pawl: no-transaction" each of them is one.
 // A file of one transactional step (nearly all) goes the fast way: `transactional`.
 struct script {
     struct statement *items;
     size_t count;
     unsigned steps;           // 0 for a file without statements
-    bool transactional;       // at most one step, and that is a transaction
+    bool transactional;       // at most one step, and that is one transaction
     bool analysed;            // every statement was
     bool no_transaction;      // "-- pawl: no-transaction"
     uint64_t lock_timeout_ms; // "-- pawl: lock_timeout=5s"; 0 = not given
@@ -87,7 +98,8 @@ struct script {
 // `file` names the errors; `text` is normalised (no BOM, \n ends) and valid UTF-8 without NUL; the script's views point into it.
 // Errors: ERROR_SOURCE_INVALID with file and line: unfinished quote, dollar quote, comment or COPY data; psql meta-command other than
 // \restrict and \unrestrict; a COMMIT without BEGIN, a BEGIN without COMMIT, with options or nested, ROLLBACK or PREPARE TRANSACTION, a
-// non-transactional statement inside BEGIN ... COMMIT; a directive that is unknown, not supported yet, inside a statement, or (allow) before none.
+// non-transactional statement or a batch inside BEGIN ... COMMIT; a directive that is unknown, inside a statement, or (allow, batch) before
+// none; a batch of what changes no rows, cannot be read, or is known not to end.
 bool script_parse(const char *file, struct view text, struct arena *arena, struct script *ret_script,
                   struct error *err);
 // 1-based line of the 1-based CHARACTER position that the server reports (PG_DIAG_STATEMENT_POSITION) within `statement`.

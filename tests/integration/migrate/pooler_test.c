@@ -194,24 +194,15 @@ static void *race(void *context) {
     return NULL;
 }
 
-static void many_at_once_through_the_pooler_and_past_it_apply_each_file_once(void **state) {
-    struct world *world = *state;
-    struct pooler pooler = {0};
-    pooler_start(&pooler, "transaction");
+// Six at once; from `past` on they go past the pooler.
+static void race_all(struct world *world, const struct pooler *pooler, int past) {
     char url[256];
-    snprintf(url, sizeof(url), "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler.folder);
-    database_do(&world->database, "CREATE TABLE public.counts (i int)");
-    for (int i = 1; i <= 20; i++) {
-        char name[32], text[100];
-        snprintf(name, sizeof(name), "%d_t.sql", i);
-        snprintf(text, sizeof(text), "CREATE TABLE t%d (x int); INSERT INTO counts VALUES (%d);", i, i);
-        world_file(world, name, text);
-    }
+    snprintf(url, sizeof(url), "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler->folder);
     struct racer racers[6] = {0};
     pthread_t threads[6];
     for (int i = 0; i < 6; i++) {
         racers[i].world = world;
-        racers[i].url = i < 4 ? url : world->database.url;
+        racers[i].url = i < past ? url : world->database.url;
         snprintf(racers[i].id, sizeof(racers[i].id), "racer-%d", i);
         assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
     }
@@ -220,8 +211,57 @@ static void many_at_once_through_the_pooler_and_past_it_apply_each_file_once(voi
     for (int i = 0; i < 6; i++)
         if (!racers[i].done)
             fail_msg("%d: %s: %s", i, error_name(racers[i].err.code), racers[i].err.message);
+}
+
+static void many_at_once_through_the_pooler_and_past_it_apply_each_file_once(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    database_do(&world->database, "CREATE TABLE public.counts (i int)");
+    for (int i = 1; i <= 20; i++) {
+        char name[32], text[100];
+        snprintf(name, sizeof(name), "%d_t.sql", i);
+        snprintf(text, sizeof(text), "CREATE TABLE t%d (x int); INSERT INTO counts VALUES (%d);", i, i);
+        world_file(world, name, text);
+    }
+    race_all(world, &pooler, 4);
     assert_string_equal(world_ask(world, "SELECT count(*) || ' ' || count(DISTINCT i) FROM public.counts"), "20 20");
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations WHERE state = 'applied'"), "20");
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+static void a_batch_holds_nothing_between_its_rounds(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    connect_through(world, &pooler);
+    world_file(world, "1_t.sql", "CREATE TABLE t AS SELECT n AS id, 0 AS n FROM generate_series(1, 1000) n;");
+    world_file(world, "2_b.sql",
+               "-- pawl: batch pause=10ms max_lag=10s\nUPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t"
+               " WHERE n = 0 LIMIT 100);\nINSERT INTO t VALUES (0, 1);\n");
+    world_must_run(world, "r1");
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', count(*), sum(n), count(DISTINCT xmin::text)) FROM t"),
+                        "1001 1001 11");
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', state, done) FROM pawl.migrations WHERE version = '2'"),
+                        "applied 2");
+    assert_non_null(strstr(text_string(&world->events), "batched 2_b.sql1000 rows in 10 rounds\n"));
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+static void several_at_once_share_a_batch_and_touch_each_row_once(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {0};
+    pooler_start(&pooler, "transaction");
+    world_file(world, "1_t.sql", "CREATE TABLE t AS SELECT n AS id, 0 AS n FROM generate_series(1, 1000) n;");
+    world_file(world, "2_b.sql",
+               "-- pawl: batch pause=5ms\nUPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t WHERE n = 0"
+               " LIMIT 20);\nINSERT INTO t VALUES (0, 1);\n");
+    race_all(world, &pooler, 6);
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', count(*), min(n), max(n)) FROM t"), "1001 1 1");
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', state, done) FROM pawl.migrations WHERE version = '2'"),
+                        "applied 2");
     world_is_quiet(world);
     pooler_stop(&pooler);
 }
@@ -235,6 +275,8 @@ int main(void) {
         TEST(what_needs_a_session_is_refused_by_name_before_anything_runs),
         TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
         TEST(many_at_once_through_the_pooler_and_past_it_apply_each_file_once),
+        TEST(a_batch_holds_nothing_between_its_rounds),
+        TEST(several_at_once_share_a_batch_and_touch_each_row_once),
     };
     return cmocka_run_group_tests_name("pooler", tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static inline void world_remove(const struct world *world, const char *name) {
 
 static inline void world_hear(void *context, const struct run_event *event) {
     struct world *world = context;
-    static const char *const names[] = {"waiting",  "locked",      "started", "progress",
+    static const char *const names[] = {"waiting",  "locked",      "started", "progress", "batched",
                                         "retrying", "rolled back", "applied", "watched"};
     text_printf(&world->events, "%s %s%s\n", names[event->kind], event->migration ? event->migration->file : "",
                 event->holder ? event->holder

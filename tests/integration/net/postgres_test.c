@@ -215,6 +215,27 @@ static void a_silent_server_is_left_at_the_deadline_or_when_stopped(void **state
     rmdir(folder);
 }
 
+static void rows_that_a_command_touched_are_counted_whether_they_are_kept_or_not(void **state) {
+    (void)state;
+    cleanup_postgres struct postgres *postgres = connect_here();
+    const struct {
+        const char *sql;
+        uint64_t touched;
+    } commands[] = {
+        {"CREATE TEMP TABLE counted (x int)", 0},
+        {"INSERT INTO counted SELECT generate_series(1, 70)", 70},
+        {"UPDATE counted SET x = 1 WHERE x <= 40 RETURNING x", 40},
+        {"DELETE FROM counted WHERE x = 0", 0},
+        {"WITH gone AS (DELETE FROM counted WHERE x = 1 RETURNING x) INSERT INTO counted SELECT 9 FROM gone "
+         "LIMIT 3 RETURNING *",
+         3}};
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        assert_true(postgres_execute(postgres, commands[i].sql, NULL, 0, &err));
+        assert_int_equal(postgres_touched(postgres), commands[i].touched);
+    }
+}
+
 static void a_deferred_constraint_is_heard_at_the_end(void **state) {
     (void)state;
     cleanup_postgres struct postgres *postgres = connect_here();
@@ -298,6 +319,7 @@ int main(void) {
         cmocka_unit_test(a_server_that_is_not_there_is_unavailable),
         cmocka_unit_test(a_password_never_shows_in_an_error),
         cmocka_unit_test(a_silent_server_is_left_at_the_deadline_or_when_stopped),
+        cmocka_unit_test(rows_that_a_command_touched_are_counted_whether_they_are_kept_or_not),
         cmocka_unit_test(a_deferred_constraint_is_heard_at_the_end),
         cmocka_unit_test(a_command_that_is_sent_often_has_one_answer_each_time),
         cmocka_unit_test(preparing_that_fails_or_is_skipped_costs_no_answer),

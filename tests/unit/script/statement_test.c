@@ -175,8 +175,8 @@ static void tags_and_relations_read_as_people_write_them(void **state) {
         {"DROP TRIGGER g ON a.b", OPERATION_OTHER, "O DROP TRIGGER a.b (a.b.g)"},
         {"DROP FUNCTION a.f(int)", OPERATION_OTHER, "O DROP FUNCTION (a.f)"},
         {"DROP TYPE a.b", OPERATION_OTHER, "O DROP TYPE (a.b)"},
-        {"INSERT INTO a.b VALUES (1)", OPERATION_OTHER, "O INSERT a.b"},
-        {"WITH x AS (DELETE FROM c RETURNING 1) UPDATE b SET a = 1", OPERATION_OTHER, "O UPDATE b"},
+        {"INSERT INTO a.b VALUES (1)", OPERATION_CHANGE_ROWS, "O INSERT a.b"},
+        {"WITH x AS (DELETE FROM c RETURNING 1) UPDATE b SET a = 1", OPERATION_CHANGE_ROWS, "O UPDATE b"},
         {"TRUNCATE a.b, c", OPERATION_OTHER, "O TRUNCATE TABLE a.b"},
         {"COMMENT ON COLUMN a.b.c IS 'x'", OPERATION_OTHER, "O COMMENT a.b"},
         {"GRANT SELECT ON a.b TO c", OPERATION_OTHER, "O GRANT a.b"},
@@ -318,11 +318,112 @@ static void directives_are_read_and_unknown_ones_refused(void **state) {
     must_refuse("-- pawl: lock_timeout=0", 1, "is no time");
     must_refuse("-- pawl: lock_timeout=-5s", 1, "is no time");
     must_refuse("-- pawl: lock_timeout=25h", 1, "is no time");
-    must_refuse("-- pawl: batch", 1, "not supported yet");
     must_refuse("-- pawl: allow\nSELECT 1", 1, "unknown directive");
     must_refuse("-- pawl: allow anything why not\nSELECT 1", 1, "allow anything: there is no such hazard");
     must_refuse("-- pawl: allow drop-column\nSELECT 1", 1, "allow drop-column needs a reason");
     must_refuse("SELECT 1;\n-- pawl: allow drop-column nobody uses it\n", 2, "stands before no statement");
+}
+
+#define ROUND "UPDATE t SET a = 1 WHERE ctid = ANY (ARRAY (SELECT ctid FROM t WHERE a IS NULL LIMIT 100))"
+
+static void a_batch_is_a_step_of_its_own_and_not_one_transaction(void **state) {
+    (void)state;
+    cleanup_arena struct arena *arena = arena_new();
+    struct script script = must_parse(arena, "-- pawl: batch\n" ROUND);
+    assert_int_equal(script.steps, 1);
+    assert_false(script.transactional);
+    assert_true(script.items[0].limited);
+    assert_int_equal(script.items[0].operation, OPERATION_CHANGE_ROWS);
+    assert_int_equal(script.items[0].kind, STATEMENT_ORDINARY);
+    script =
+        must_parse(arena, "CREATE TABLE t (a int);\nSELECT 1;\n-- pawl: batch\n" ROUND ";\nSELECT 2;\nSELECT 3;\n");
+    const unsigned steps[] = {1, 1, 2, 3, 3};
+    assert_int_equal(script.count, LENGTH(steps));
+    for (size_t i = 0; i < script.count; i++) {
+        assert_int_equal(script.items[i].step, steps[i]);
+        assert_true((script.items[i].batch != NULL) == (i == 2));
+    }
+    assert_false(script.transactional);
+    script = must_parse(arena, ROUND);
+    assert_true(script.transactional);
+    assert_null(script.items[0].batch);
+}
+
+static void a_batch_may_pause_and_wait_for_standbys(void **state) {
+    (void)state;
+    cleanup_arena struct arena *arena = arena_new();
+    struct script script =
+        must_parse(arena, "-- pawl: batch\n" ROUND ";\n-- PAWL: Batch\tPause=100ms  MAX_LAG=10s \n" ROUND
+                          ";\n-- pawl: batch max_lag=2min\n" ROUND);
+    const struct batch expected[] = {{0, 0, 1}, {100, 10000, 3}, {0, 120000, 5}};
+    assert_int_equal(script.count, LENGTH(expected));
+    for (size_t i = 0; i < script.count; i++) {
+        const struct batch *batch = script.items[i].batch;
+        assert_int_equal(batch->pause_ms, expected[i].pause_ms);
+        assert_int_equal(batch->max_lag_ms, expected[i].max_lag_ms);
+        assert_int_equal(batch->line, expected[i].line);
+    }
+}
+
+static void what_may_be_a_batch_is_read_from_the_statement(void **state) {
+    (void)state;
+    static const char *const may[] = {
+        "DELETE FROM t",
+        "DELETE FROM t WHERE a < 7",
+        "UPDATE t SET a = 1 FROM (SELECT 1 FROM u LIMIT 5) v",
+        "INSERT INTO t SELECT * FROM u WHERE NOT EXISTS (SELECT FROM t WHERE t.a = u.a) LIMIT 5",
+        "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+        "WITH d AS (DELETE FROM t WHERE a IN (SELECT a FROM t LIMIT 9) RETURNING *) INSERT INTO u SELECT * FROM d",
+        "MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT VALUES (u.a)",
+        "DELETE FROM t WHERE a IN (SELECT a FROM t LIMIT 5 FOR UPDATE)",
+    };
+    for (size_t i = 0; i < LENGTH(may); i++) {
+        cleanup_arena struct arena *arena = arena_new();
+        struct script script = must_parse(arena, arena_printf(arena, "-- pawl: batch\n%s", may[i]));
+        assert_non_null(script.items[0].batch);
+    }
+    static const struct {
+        const char *sql, *why;
+    } refused[] = {
+        {"SELECT 1", "repeats an INSERT, UPDATE, DELETE or MERGE, and this is SELECT"},
+        {"CALL p()", "and this is CALL"},
+        {"TRUNCATE t", "and this is TRUNCATE"},
+        {"CREATE INDEX CONCURRENTLY i ON t (a)", "and this is CREATE INDEX"},
+        {"BEGIN; COMMIT", "and this is BEGIN"},
+        {"COPY t FROM stdin;\n1\n\\.\n", "and this is COPY"},
+        {"UPDATE t SET a = 1", "an UPDATE without WHERE touches every row in every round"},
+        {"WITH x AS (SELECT 1) UPDATE t SET a = 1", "an UPDATE without WHERE"},
+        {"INSERT INTO t VALUES (1)", "an INSERT of VALUES adds rows in every round"},
+        {"INSERT INTO t DEFAULT VALUES", "an INSERT of VALUES adds rows in every round"},
+        {"DELETE FROM t WHERE a IN (SELECT a FROM t LIMIT 5 FOR UPDATE SKIP LOCKED)",
+         "SKIP LOCKED would end the batch"},
+        {"FROBNICATE t", "the parser of this pawl cannot read"},
+    };
+    for (size_t i = 0; i < LENGTH(refused); i++) {
+        cleanup_arena struct arena *arena = arena_new();
+        must_refuse(arena_printf(arena, "SELECT 0;\n-- pawl: batch\n\n%s", refused[i].sql), 4, refused[i].why);
+    }
+}
+
+static void a_batch_that_is_said_wrong_is_refused_by_name(void **state) {
+    (void)state;
+    must_refuse("-- pawl: batches\n" ROUND, 1, "known are no-transaction, lock_timeout=TIME, batch and allow");
+    must_refuse("-- pawl: batch=5\n" ROUND, 1, "unknown directive");
+    must_refuse("-- pawl: batch size=5\n" ROUND, 1,
+                "batch: \"size=5\" is not known; known are pause=TIME and max_lag=TIME");
+    must_refuse("-- pawl: batch pause\n" ROUND, 1, "\"pause\" is not known");
+    must_refuse("-- pawl: batch pause =1s\n" ROUND, 1, "\"pause\" is not known");
+    must_refuse("-- pawl: batch pauses=1s\n" ROUND, 1, "\"pauses=1s\" is not known");
+    must_refuse("-- pawl: batch pause=1s max_lag=1s pause=2s\n" ROUND, 1, "batch: pause is given twice");
+    must_refuse("-- pawl: batch max_lag=1s max_lag=1s\n" ROUND, 1, "batch: max_lag is given twice");
+    must_refuse("-- pawl: batch pause=soon\n" ROUND, 1, "pause=soon is no time between 1ms and 24h");
+    must_refuse("-- pawl: batch pause=\n" ROUND, 1, "pause= is no time");
+    must_refuse("-- pawl: batch pause=0s\n" ROUND, 1, "pause=0s is no time");
+    must_refuse("-- pawl: batch max_lag=25h\n" ROUND, 1, "max_lag=25h is no time");
+    must_refuse("-- pawl: batch\n\n-- pawl: batch pause=1s\n" ROUND, 3,
+                "a second \"-- pawl: batch\" for one statement; the first is in line 1");
+    must_refuse(ROUND ";\n-- pawl: batch\n", 2, "stands before no statement");
+    must_refuse("BEGIN;\n-- pawl: batch\n" ROUND ";\nCOMMIT", 3, "move it out of the block BEGIN ... COMMIT");
 }
 
 static void text_that_libpg_query_would_misread_is_refused(void **state) {
@@ -475,6 +576,10 @@ int main(void) {
         cmocka_unit_test(a_file_is_cut_into_steps),
         cmocka_unit_test(transaction_control_that_cannot_be_honoured_is_refused),
         cmocka_unit_test(directives_are_read_and_unknown_ones_refused),
+        cmocka_unit_test(a_batch_is_a_step_of_its_own_and_not_one_transaction),
+        cmocka_unit_test(a_batch_may_pause_and_wait_for_standbys),
+        cmocka_unit_test(what_may_be_a_batch_is_read_from_the_statement),
+        cmocka_unit_test(a_batch_that_is_said_wrong_is_refused_by_name),
         cmocka_unit_test(text_that_libpg_query_would_misread_is_refused),
         cmocka_unit_test(escapes_of_old_dumps_are_cut_right_and_not_analysed),
         cmocka_unit_test(deep_long_and_deeply_commented_statements_do_no_harm),
