@@ -51,9 +51,9 @@ static bool open_script(const char *path, struct arena *arena, struct script *re
 
 static void print_text(struct lint *lint, const char *path, const struct finding *finding,
                        const struct hazard_row *row) {
-    terminal_print(&lint->terminal, report_hazard_tone(row->level), "%s:%u: %s: %s%s%s", path, finding->line,
+    terminal_print(&lint->terminal, report_hazard_tone(row->level), "%s:%u: %s: %s%s%s%s", path, finding->line,
                    hazard_level_name(row->level), row->name, finding->subject ? ": " : "",
-                   finding->subject ? finding->subject : "");
+                   finding->subject ? finding->subject : "", finding->statement->batch ? ", in a batch" : "");
     terminal_print(&lint->terminal, TONE_PLAIN, "  %s", row->why);
     terminal_print(&lint->terminal, TONE_PLAIN, "  instead: %s", row->instead);
 }
@@ -67,6 +67,7 @@ static void put_json(struct lint *lint, const char *path, const struct finding *
     json_put_string(&lint->writer, "subject", finding->subject);
     json_put_string(&lint->writer, "why", row->why);
     json_put_string(&lint->writer, "instead", row->instead);
+    json_put_boolean(&lint->writer, "batch", finding->statement->batch != NULL);
     json_put_boolean(&lint->writer, "allowed", finding->waiver != NULL);
     if (finding->waiver)
         json_put_view(&lint->writer, "reason", finding->waiver->reason);

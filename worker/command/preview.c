@@ -100,10 +100,21 @@ static void print_hazard(const struct forecast_hazard *hazard, struct terminal *
     terminal_wrap(terminal, TONE_PLAIN, 6, 8, text_string(&line));
 }
 
+static void append_batch(const struct batch *batch, struct text *out) {
+    if (!batch)
+        return;
+    text_append(out, ", a batch: in rounds, until one touches no row");
+    if (batch->pause_ms > 0)
+        text_printf(out, "; pause %s", report_time(batch->pause_ms).text);
+    if (batch->max_lag_ms > 0)
+        text_printf(out, "; standbys at most %s behind", report_time(batch->max_lag_ms).text);
+}
+
 static void print_statement(const char *file, const struct forecast_statement *statement, struct terminal *terminal) {
     cleanup_text struct text line = TEXT(1024);
     text_printf(&line, "%s:%u: %s%s", file, statement->line, statement->tag ? statement->tag : "not analysed",
                 statement->alone ? ", outside a transaction" : "");
+    append_batch(statement->batch, &line);
     terminal_wrap(terminal, TONE_PLAIN, 2, 4, text_string(&line));
     for (size_t i = 0; i < statement->effect_count; i++)
         print_effect(&statement->effects[i], terminal);
@@ -165,11 +176,23 @@ static void put_hazard(const struct forecast_hazard *hazard, struct json_writer 
     json_end_object(writer);
 }
 
+static void put_batch(const struct batch *batch, struct json_writer *writer) {
+    if (!batch) {
+        json_put_string(writer, "batch", NULL);
+        return;
+    }
+    json_begin_object(writer, "batch");
+    put_number(writer, "pause_ms", batch->pause_ms > 0 ? (int64_t)batch->pause_ms : -1);
+    put_number(writer, "max_lag_ms", batch->max_lag_ms > 0 ? (int64_t)batch->max_lag_ms : -1);
+    json_end_object(writer);
+}
+
 static void put_statement(const struct forecast_statement *statement, struct json_writer *writer) {
     json_begin_object(writer, NULL);
     json_put_integer(writer, "line", statement->line);
     json_put_string(writer, "tag", statement->tag);
     json_put_boolean(writer, "transaction", !statement->alone);
+    put_batch(statement->batch, writer);
     json_begin_array(writer, "effects");
     for (size_t i = 0; i < statement->effect_count; i++)
         put_effect(&statement->effects[i], writer);

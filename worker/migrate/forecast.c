@@ -25,6 +25,13 @@ static struct forecast_relation *intern(struct forecaster *forecaster, const cha
     return forecaster->relations[forecaster->relation_count++] = relation;
 }
 
+static const struct batch *copy_of(const struct batch *batch, struct arena *arena) {
+    struct batch *copy = batch ? arena_alloc(arena, sizeof(*copy)) : NULL;
+    if (copy)
+        *copy = *batch;
+    return copy;
+}
+
 static void tell_effects(struct forecaster *forecaster, const struct statement *statement,
                          struct forecast_statement *told, struct forecast *forecast) {
     told->effects = arena_array(forecaster->arena, statement->action_count + 1, sizeof(*told->effects));
@@ -88,7 +95,8 @@ void forecast_item(struct forecaster *forecaster, const struct item *item, struc
         struct forecast_statement *told = &forecast.statements[i];
         *told = (struct forecast_statement){.line = statement->line,
                                             .tag = arena_string(forecaster->arena, statement->tag),
-                                            .alone = item_is_alone(item, item->done + i)};
+                                            .alone = item_is_alone(item, item->done + i),
+                                            .batch = copy_of(statement->batch, forecaster->arena)};
         tell_effects(forecaster, statement, told, &forecast);
         tell_hazards(forecaster, &findings, statement, told, &forecast);
     }

@@ -35,8 +35,9 @@ struct forecast_hazard {
 };
 struct forecast_statement {
     unsigned line;
-    const char *tag; // "ALTER TABLE"; NULL: not analysed
-    bool alone;      // outside a transaction
+    const char *tag;           // "ALTER TABLE"; NULL: not analysed
+    bool alone;                // outside a transaction
+    const struct batch *batch; // NULL: sent once
     struct forecast_effect *effects;
     size_t effect_count;
     struct forecast_hazard *hazards; // of what is in the target already, without those that somebody allowed

@@ -263,6 +263,8 @@ static void lint_statement(struct lint *lint, const struct statement *statement)
     for (size_t i = 0; i < statement->action_count; i++)
         lint_action(lint, statement, &statement->actions[i]);
     lint_surroundings(lint, statement);
+    if (statement->batch != NULL && !statement->limited)
+        find(lint, HAZARD_BATCH_UNLIMITED, statement, statement->action_count > 0 ? &statement->actions[0] : NULL);
     if (statement->long_name)
         find(lint, HAZARD_LONG_NAME, statement, NULL);
     if (!statement->analysed)

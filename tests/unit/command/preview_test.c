@@ -58,7 +58,7 @@ static void what_is_not_known_is_null(void **state) {
         {.kind = ACTION_CREATE_ENUM}};
     struct forecast_statement statement = {.line = 4, .alone = true, .effects = effects, .effect_count = 2};
     expect(&(struct forecast){.statements = &statement, .count = 1, .total = 1},
-           "{\"plan\":[{\"line\":4,\"tag\":null,\"transaction\":false,\"effects\":["
+           "{\"plan\":[{\"line\":4,\"tag\":null,\"transaction\":false,\"batch\":null,\"effects\":["
            "{\"does\":\"builds an "
            "index\",\"relation\":\"\\\"a\\\"\",\"lock\":\"SHARE\",\"blocks\":\"writes\",\"work\":\"index build\","
            "\"exists\":null,\"bytes\":null,\"rows\":null},"
@@ -66,11 +66,24 @@ static void what_is_not_known_is_null(void **state) {
            "\"exists\":null,\"bytes\":null,\"rows\":null}],\"hazards\":[]}]}");
 }
 
+static void a_batch_is_told_with_its_members(void **state) {
+    (void)state;
+    const struct batch batches[] = {{.pause_ms = 100, .max_lag_ms = 10000}, {0}};
+    const struct forecast_statement statements[] = {{.line = 1, .tag = "UPDATE", .batch = &batches[0]},
+                                                    {.line = 2, .tag = "DELETE", .batch = &batches[1]}};
+    expect(&(struct forecast){.statements = (struct forecast_statement *)statements, .count = 2, .total = 2},
+           "{\"plan\":[{\"line\":1,\"tag\":\"UPDATE\",\"transaction\":true,\"batch\":{\"pause_ms\":100,\"max_lag_ms\":"
+           "10000},"
+           "\"effects\":[],\"hazards\":[]},"
+           "{\"line\":2,\"tag\":\"DELETE\",\"transaction\":true,\"batch\":{\"pause_ms\":null,\"max_lag_ms\":null},"
+           "\"effects\":[],\"hazards\":[]}]}");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_written_for_people),    cmocka_unit_test(counts_are_written_in_groups_of_three),
         cmocka_unit_test(nothing_to_run_is_an_empty_list), cmocka_unit_test(what_is_left_out_is_counted),
-        cmocka_unit_test(what_is_not_known_is_null),
+        cmocka_unit_test(what_is_not_known_is_null),       cmocka_unit_test(a_batch_is_told_with_its_members),
     };
     return cmocka_run_group_tests_name("preview", tests, NULL, NULL);
 }
