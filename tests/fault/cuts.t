@@ -47,12 +47,30 @@ SQL
     'repeat_totals.sql' => "CREATE OR REPLACE VIEW totals AS SELECT name, count(*) FROM marks GROUP BY name;\nINSERT INTO marks VALUES ('totals');\n",
 );
 
+# Statements that are repeated, each round a transaction, between ordinary ones. How often a row was touched is told at the end.
+my %batches = (
+    '0001_base.sql' => "CREATE TABLE marks (name text);\nCREATE TABLE jobs (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);\nINSERT INTO jobs SELECT generate_series(1, 9);\n",
+    '0002_only.sql' => "-- pawl: batch\nUPDATE jobs SET n = n + 1 WHERE id IN (SELECT id FROM jobs WHERE n = 0 ORDER BY id LIMIT 3);\n",
+    '0003_between.sql' => <<'SQL',
+INSERT INTO marks SELECT '0003: ' || id || ' was touched ' || n || ' times' FROM jobs;
+-- pawl: batch pause=1ms max_lag=1h
+UPDATE jobs SET n = n + 10 WHERE id IN (SELECT id FROM jobs WHERE n < 10 ORDER BY id LIMIT 4);
+INSERT INTO marks VALUES ('0003 between');
+-- pawl: batch
+WITH gone AS (DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY id LIMIT 2) RETURNING *)
+INSERT INTO marks SELECT '0003: ' || id || ' went with ' || n FROM gone;
+INSERT INTO marks VALUES ('0003 last');
+SQL
+    '0004_nothing.sql'  => "-- pawl: batch\nDELETE FROM jobs;\n",
+    '0005_last.sql'     => "ALTER TABLE marks ADD COLUMN n int;\nINSERT INTO marks VALUES ('0005');\n",
+);
+
 # Where the first answers are refusals, because there is no ledger yet: a cut between a refusal and what follows it is still a cut.
 my @first = map { {fault => 'cut', at => "before:server:$_"} } 16 .. 36;
 my $first = Sweep->new(name => 'one', files => {'0001_marks.sql' => $transactional{'0001_marks.sql'}}, points => \@first);
 Sweep::run('at the first answers', sample => scalar @first, jobs => 4, sweeps => [$first]);
 
-for my $set (['transactional', \%transactional], ['concurrently', \%concurrently]) {
+for my $set (['transactional', \%transactional], ['concurrently', \%concurrently], ['batches', \%batches]) {
     my ($name, $files) = @$set;
     Sweep::run("$name files", sample => 60, jobs => 4, sweeps => [Sweep->new(name => $name, files => $files)]);
 }
