@@ -128,6 +128,21 @@ SCRIPT
     is($json->decode($cloud->wait_acknowledged('push', $id)->{answer})->{status}, 'nothing_pending', 'and believed');
 };
 
+subtest 'pawl publish proves what it asks for' => sub {
+    my %job = ($github->env, PUBSUB_EMULATOR_HOST => $emulator, GOOGLE_CLOUD_PROJECT => 'p1', PAWL_TOPIC => 'migrate');
+    for my $flags ([], [qw(--target default --release 4f2c1a9 --attribute target=default)], [qw(--action plan --to 0001 --reason), 'é "\\ /']) {
+        my $run = pawl(['publish', @$flags], env => {%job});
+        is($run->{exit}, 0, "published: @$flags") or diag $run->{err};
+        chomp(my $id = $run->{out});
+        like($json->decode($cloud->wait_acknowledged('push', $id)->{answer})->{status}, qr/^(nothing_pending|planned)$/, 'and believed');
+        like(run_row($id)->{publisher}, qr{^github:octo/shop\@}, 'as the job\'s');
+        unlike($run->{out} . $run->{err}, qr/eyJ/, 'no token is shown');
+    }
+    is(pawl(['publish', '--proof=never'], env => {%job})->{exit}, 0, 'published without one');
+    my ($letter) = $cloud->wait_pulled('parked', 1);
+    is($letter->{message}{attributes}{pawl_error}, 'PROOF_MISSING', 'it is refused');
+};
+
 subtest 'without a proof nothing is done' => sub {
     $migrations->write('0002_b.sql', 'CREATE TABLE b ();');
     my $id = $cloud->publish('migrate', {release => 'r2'});

@@ -5,11 +5,13 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Digest::SHA qw(sha256_hex);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use JSON::PP     ();
 use MIME::Base64 qw(decode_base64);
 use Test::More;
+use Pawl::GitHub;
 use Pawl::LocalCloud;
 use Pawl::Migrations;
 use Pawl::Postgres;
@@ -104,6 +106,32 @@ subtest 'an emulator needs no credentials' => sub {
         CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB => undef, GCE_METADATA_HOST => '127.0.0.1:1');
     is($run->{exit}, 0, 'exit 0') or diag $run->{err};
     is_deeply(arrived()->{request}, {}, 'it arrived');
+};
+
+subtest 'a proof of who publishes' => sub {
+    my $github = Pawl::GitHub->start(make => sub { my ($audience) = @_; return "made.for.$audience" =~ tr/:/_/r });
+    my %job    = $github->env;
+    my $run    = publish(['--topic', 'migrate', '--release', 'r1'], %job);
+    is($run->{exit}, 0, 'where the job may ask for one') or diag $run->{err};
+    is_deeply(arrived()->{request}, {release => 'r1', proof => 'made.for.pawl_' . sha256_hex('{"release":"r1"}')},
+        'it is made for the request, and goes with it');
+    is(publish(['--topic', 'migrate', '--proof=never'], %job)->{exit}, 0, 'not where it is not wanted');
+    is_deeply(arrived()->{request}, {}, 'as it is');
+    my %fails = (
+        'no such job'            => [[qw(--proof=always)],     2, qr/USAGE|only a job of GitHub Actions/, {}],
+        'what no worker takes'   => [[qw(--attribute env=prod)], 2, qr/the attribute "env" is not known/, {%job}],
+        'not the token of a job' => [[], 1, qr/GitHub makes no proof of who publishes/, {%job, ACTIONS_ID_TOKEN_REQUEST_TOKEN => 'stolen'}],
+        'nobody there'           => [[], 3, qr/GitHub makes no proof of who publishes/, {%job, ACTIONS_ID_TOKEN_REQUEST_URL => 'http://127.0.0.1:9/'}],
+        'no safe address'        => [[], 2, qr/no address that a token may be sent to/, {%job, ACTIONS_ID_TOKEN_REQUEST_URL => 'http://example.com/'}],
+    );
+    for my $what (sort keys %fails) {
+        my ($flags, $exit, $says, $env) = @{$fails{$what}};
+        my $failed = publish(['--topic', 'migrate', @$flags], %$env);
+        is($failed->{exit}, $exit, "$what is exit $exit") or diag $failed->{err};
+        like($failed->{err}, $says, 'and says so');
+        unlike($failed->{err}, qr/stolen|\Q$job{ACTIONS_ID_TOKEN_REQUEST_TOKEN}\E/, 'without the token');
+    }
+    ok(nothing_arrived(), 'and nothing is published');
 };
 
 subtest 'trouble that passes is tried again, and published once more at the most' => sub {

@@ -1,4 +1,5 @@
 // `pawl publish`: builds a request from its flags, publishes it, prints the message id; with --wait follows the run to its end.
+#include "command/attest.h"
 #include "command/cloud.h"
 #include "command/command.h"
 #include "command/follow.h"
@@ -24,13 +25,13 @@ struct publication {
 
 // ---- the message -------------------------------------------------------------------------------------------------------
 
-// Only what was asked for: an empty object means "bring the default target to the newest migration".
-static void write_request(const struct options *options, struct text *data) {
+// Only what was asked for: an empty object means "bring the default target to the newest migration". `proof` may be NULL.
+static void write_request(const struct options *options, const char *proof, struct text *data) {
     const struct {
         const char *name, *value;
     } members[] = {
         {"target", options->message_target}, {"release", options->release}, {"to", options->to},
-        {"action", options->action},         {"reason", options->reason},
+        {"action", options->action},         {"reason", options->reason},   {"proof", proof},
     };
     struct json_writer writer = JSON_WRITER(data);
     json_begin_object(&writer, NULL);
@@ -64,14 +65,20 @@ static bool read_attributes(const struct publication *publication, struct pubsub
 
 static bool publish(struct publication *publication, struct error *err) {
     const struct options *options = publication->options;
-    cleanup_text struct text data = TEXT(DATA_MAX);
+    cleanup_text struct text data = TEXT(DATA_MAX), proved = TEXT(DATA_MAX);
     struct pubsub_message message = {.ordering_key = options->ordering_key};
-    write_request(options, &data);
-    if (data.full || !text_is_utf8((struct view){text_string(&data), data.length}))
-        return error_set(err, ERROR_USAGE, "the request is larger than %d bytes", DATA_MAX);
+    const char *proof = NULL;
+    write_request(options, NULL, &data);
     message.data = (struct view){text_string(&data), data.length};
-    if (!read_attributes(publication, &message, err))
+    if (data.full || !text_is_utf8(message.data))
+        return error_set(err, ERROR_USAGE, "the request is larger than %d bytes", DATA_MAX);
+    if (!read_attributes(publication, &message, err) ||
+        !attest(options, &publication->cloud, &message, publication->arena, &proof, err))
         return false;
+    write_request(options, proof, &proved);
+    message.data = (struct view){text_string(&proved), proved.length};
+    if (proved.full)
+        return error_set(err, ERROR_USAGE, "the request with its proof is larger than %d bytes", DATA_MAX);
     return pubsub_publish(publication->cloud.pubsub, publication->topic, &message, (unsigned)options->publish_timeout,
                           publication->arena, &publication->message_id, err);
 }
