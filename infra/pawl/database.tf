@@ -59,13 +59,15 @@ locals {
   has_secret = local.has_password || (var.cloud_sql == null && !local.has_targets)
   # The service account's name as a user of PostgreSQL, which allows 63 bytes.
   iam_user = trimsuffix(google_service_account.worker.email, ".gserviceaccount.com")
-  # By socket through the mounted proxy, which encrypts; by private IP encrypted by libpq.
+  # By socket through the mounted proxy, which encrypts and knows the instance; by private IP libpq does both.
   database_host = var.cloud_sql == null ? "" : (
     var.network == null
     ? "host=/cloudsql/${google_sql_database_instance.pawl[0].connection_name}"
-    : "host=${google_sql_database_instance.pawl[0].private_ip_address} sslmode=require"
+    : "host=${google_sql_database_instance.pawl[0].private_ip_address} sslmode=verify-ca sslrootcert=${local.server_ca.folder}/${local.server_ca.file}"
   )
-  iam_login = var.cloud_sql == null ? "" : "${local.database_host} dbname=${var.cloud_sql.database} user=${local.iam_user}"
+  has_server_ca = var.cloud_sql != null && var.network != null
+  server_ca     = { folder = "/etc/cloudsql", file = "server-ca.pem" }
+  iam_login     = var.cloud_sql == null ? "" : "${local.database_host} dbname=${var.cloud_sql.database} user=${local.iam_user}"
   # DATABASE_URL, where it is no secret.
   database_login = var.database_iam && !local.has_targets ? local.iam_login : ""
 }
@@ -124,4 +126,38 @@ resource "google_secret_manager_secret_version" "database_url" {
     ? var.database_url
     : "${local.database_host} dbname=${var.cloud_sql.database} user=${var.cloud_sql.user} password=${ephemeral.random_password.database.result}"
   )
+}
+
+# ---- who the server is -----------------------------------------------------------------------------------------------
+
+# By private IP no proxy says who the server is, and the worker must not show a password or a token to another one: it gets
+# the certificates of the instance's own authority as a file, which Cloud Run takes from a secret. When Google changes the
+# authority, there is a new one beside the old one for weeks: apply again in that time.
+resource "google_secret_manager_secret" "server_ca" {
+  count     = local.has_server_ca ? 1 : 0
+  project   = var.project
+  secret_id = "${var.name}-server-ca"
+  labels    = local.labels
+  replication {
+    user_managed {
+      replicas {
+        location = var.region
+      }
+    }
+  }
+  depends_on = [google_project_service.api]
+}
+
+resource "google_secret_manager_secret_version" "server_ca" {
+  count       = local.has_server_ca ? 1 : 0
+  secret      = google_secret_manager_secret.server_ca[0].id
+  secret_data = join("\n", google_sql_database_instance.pawl[0].server_ca_cert[*].cert)
+}
+
+resource "google_secret_manager_secret_iam_member" "worker_server_ca" {
+  count     = local.has_server_ca ? 1 : 0
+  project   = var.project
+  secret_id = google_secret_manager_secret.server_ca[0].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.worker.member
 }

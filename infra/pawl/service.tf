@@ -60,6 +60,19 @@ resource "google_cloud_run_v2_service" "pawl" {
         }
       }
     }
+    dynamic "volumes" {
+      for_each = google_secret_manager_secret_version.server_ca[*].version
+      content {
+        name = "server-ca"
+        secret {
+          secret = google_secret_manager_secret.server_ca[0].secret_id
+          items {
+            path    = local.server_ca.file
+            version = volumes.value
+          }
+        }
+      }
+    }
     dynamic "vpc_access" {
       for_each = var.network == null ? [] : [var.network]
       content {
@@ -125,6 +138,13 @@ resource "google_cloud_run_v2_service" "pawl" {
           mount_path = volume_mounts.value
         }
       }
+      dynamic "volume_mounts" {
+        for_each = local.has_server_ca ? [local.server_ca.folder] : []
+        content {
+          name       = "server-ca"
+          mount_path = volume_mounts.value
+        }
+      }
     }
   }
   lifecycle {
@@ -135,6 +155,7 @@ resource "google_cloud_run_v2_service" "pawl" {
     google_project_service.api,
     google_secret_manager_secret_version.database_url,
     google_secret_manager_secret_iam_member.worker_database_url,
+    google_secret_manager_secret_iam_member.worker_server_ca,
     google_secret_manager_secret_iam_member.worker_targets,
     google_secret_manager_secret_iam_member.worker_target,
     google_project_iam_member.worker_cloud_sql,

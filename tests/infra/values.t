@@ -201,6 +201,14 @@ subtest 'by IAM' => sub {
     $database->execute(qq(DROP OWNED BY "$user"; DROP ROLE "$user"));
 };
 
+subtest 'by private IP' => sub {
+    my $is = values_of(database_iam => JSON::PP::true, network => {network => 'n', subnetwork => 's'});
+    is $is->{environment}{DATABASE_URL},
+        'host=<google_sql_database_instance.pawl.private_ip_address> sslmode=verify-ca sslrootcert=/etc/cloudsql/server-ca.pem dbname=app user=pawl-worker@shop-1.iam',
+        'the server has to show who it is before it sees a token';
+    is_deeply $is->{sockets}, [], 'without a socket';
+};
+
 subtest 'with proofs demanded' => sub {
     my $is = values_of(github => \%github, proof_repository_ids => ['8', '9'], proof_environments => ['production'], proof_refs => ['refs/heads/main']);
     my %proof = map { $_ => $is->{environment}{$_} } grep {/PROOF/} keys %{$is->{environment}};
