@@ -225,6 +225,67 @@ static void a_round_that_fails_keeps_those_before_and_goes_on_when_mended(void *
     world_is_quiet(world);
 }
 
+static void a_round_that_fails_at_its_commit_is_not_counted(void **state) {
+    struct world *world = *state;
+    with_table(world);
+    database_do(&world->database, "CREATE TABLE public.parents (id int PRIMARY KEY)");
+    database_do(&world->database, "INSERT INTO public.parents SELECT generate_series(1, 1000)");
+    database_do(&world->database, "DELETE FROM public.parents WHERE id = 350");
+    world_file(world, "2_b.sql",
+               "CREATE TABLE kids (id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED);\n-- pawl: batch\n"
+               "INSERT INTO kids SELECT id FROM t WHERE id > coalesce((SELECT max(id) FROM kids), 0) ORDER BY id LIMIT "
+               "100;\n");
+    assert_false(world_run(world, "r2"));
+    assert_string_equal(world->err.sqlstate, "23503");
+    assert_non_null(strstr(world->err.message, "2_b.sql, at its COMMIT"));
+    assert_non_null(strstr(world->err.hint, "300 rows in 3 rounds are committed and stay"));
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM kids"), "300");
+    assert_string_equal(world_ask(world, STATE), "partial 1 2 1");
+    database_do(&world->database, "INSERT INTO public.parents VALUES (350)");
+    world_must_run(world, "r3");
+    assert_true(heard(world, "batched 2_b.sql700 rows in 7 rounds\n"));
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', count(*), count(DISTINCT id)) FROM kids"), "1000 1000");
+    world_is_quiet(world);
+}
+
+// A sequence does not go back with the transaction that fails.
+static void each_round_has_all_its_tries(void **state) {
+    struct world *world = *state;
+    with_table(world);
+    database_do(&world->database, "CREATE SEQUENCE public.attempts");
+    database_do(&world->database, "CREATE FUNCTION public.hinder() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+                                  " IF nextval('attempts') % 2 = 1 THEN RAISE SQLSTATE '40001'; END IF;"
+                                  " RETURN NULL; END$$");
+    database_do(&world->database, "CREATE TRIGGER hinder BEFORE UPDATE ON t EXECUTE FUNCTION public.hinder()");
+    world_file(world, "2_b.sql", "-- pawl: batch\n" ROUND);
+    world_must_run(world, "r2"); // with more conflicts than one round may meet
+    assert_string_equal(world_ask(world, "SELECT last_value FROM public.attempts"), "22");
+    assert_string_equal(world_ask(world, LOG), "11 11 1 1000");
+    assert_string_equal(world_ask(world, EACH_ONCE), "1000 1 1");
+    world_is_quiet(world);
+}
+
+static void a_repeatable_file_may_hold_a_batch_and_every_round_knows_its_settings(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_t.sql",
+               "CREATE SCHEMA s;\nCREATE TABLE s.t AS SELECT n AS id, 0 AS n FROM generate_series(1, 30) n;");
+    world_file(world, "repeat_b.sql",
+               "SET search_path = s;\nCREATE TEMP TABLE few AS SELECT 10 AS rows;\n-- pawl: batch\n"
+               "UPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t WHERE n < 1 LIMIT (SELECT rows FROM few));\n");
+    world_must_run(world, "r1");
+    assert_true(heard(world, "batched repeat_b.sql30 rows in 3 rounds\n"));
+    world_file(world, "repeat_b.sql",
+               "SET search_path = s;\n-- pawl: batch\n"
+               "UPDATE t SET n = n + 1 WHERE id IN (SELECT id FROM t WHERE n < 2 LIMIT 15);\n");
+    world_must_run(world, "r2");
+    assert_true(heard(world, "batched repeat_b.sql30 rows in 2 rounds\n"));
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', count(*), min(n), max(n)) FROM s.t"), "30 2 2");
+    assert_string_equal(world_ask(world, "SELECT concat_ws(' ', state, done, statements) FROM pawl.migrations"
+                                         " WHERE kind = 'repeatable'"),
+                        "applied 2 2");
+    world_is_quiet(world);
+}
+
 static void progress_is_told_and_kept_in_rows(void **state) {
     struct world *world = *state;
     with_table(world);
@@ -342,6 +403,9 @@ int main(void) {
         TEST(whatever_changes_rows_can_be_repeated),
         TEST(a_round_that_waits_too_long_for_a_row_is_tried_again),
         TEST(a_round_that_fails_keeps_those_before_and_goes_on_when_mended),
+        TEST(a_round_that_fails_at_its_commit_is_not_counted),
+        TEST(each_round_has_all_its_tries),
+        TEST(a_repeatable_file_may_hold_a_batch_and_every_round_knows_its_settings),
         TEST(progress_is_told_and_kept_in_rows),
         TEST(a_pause_holds_no_transaction_and_keeps_the_lock),
         TEST(a_batch_does_not_take_back),
