@@ -156,6 +156,35 @@ subtest 'a token from elsewhere' => sub {
     unlike slurp('called'), qr/print-identity-token/,                        'gcloud is not asked for one';
     like slurp('asked'),    qr/^Authorization: Bearer made\.by\.github\r$/m, 'the given one is used';
 };
+subtest 'the composite action' => sub {
+    my $folder = "$FindBin::Bin/../../infra/github/migrate";
+    open my $in, '<', "$folder/action.yaml" or die $!;
+    my $action   = do { local $/; <$in> };
+    my %handed   = $action =~ /^        ([A-Z_]+): \$\{\{ inputs\.(\w+) \}\}$/mg;
+    my ($script) = $action =~ /^      run: \|\n((?:        .*\n)+)/m;
+    my ($url, $pid) = worker($applied);
+    my %inputs = (
+        project => 'p1', topic => 'pawl-migrate', url => $url, audience => 'https://pawl.p1.internal', id_token => 'made.by.github',
+        message => '{"release": "abc"}', wait => 40, proof => 'never'
+    );
+    unlink map { "$work/$_" } qw(asked called outputs);
+    my $process = Pawl::Process->start(
+        name    => 'action',
+        quiet   => 1,
+        command => ['bash', '-eo', 'pipefail', '-c', $script],
+        env     => {
+            PATH => "$work/bin:$ENV{PATH}", PAUSE => 0.1, GITHUB_ACTION_PATH => $folder, GITHUB_OUTPUT => "$work/outputs",
+            map { $_ => $inputs{$handed{$_}} } keys %handed
+        }
+    );
+    is $process->wait_end(30), 0, 'ends well' or diag $process->err;
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    is_deeply [sort values %handed], [sort keys %inputs], 'every input is handed over';
+    like slurp('called'),  qr/topics publish pawl-migrate --project=p1 --message=\{"release": "abc"\}/, 'and used';
+    like slurp('asked'),   qr/^Authorization: Bearer made\.by\.github\r$/m,                          'so is the token';
+    is slurp('outputs'), "message_id=4711\nstate=applied\n", 'the outputs are told';
+};
 subtest 'publish only' => sub {
     my ($exit, $said) = run([$applied], arguments => ['--wait=0']);
     is $exit,          0,  'ends well';
