@@ -26,6 +26,7 @@ struct often { // a statement that the server was told to prepare
 
 struct postgres {
     PGconn *conn;
+    void *owner;
     int wake;                      // eventfd: a cancel ends the wait at once
     atomic_bool cancelled;         // somebody asked to cancel
     atomic_bool abandoned;         // nobody wants an answer any more
@@ -92,6 +93,7 @@ static bool broken(struct postgres *postgres, struct error *err) {
 
 bool postgres_open(const struct postgres_options *options, struct postgres **ret_postgres, struct error *err) {
     cleanup_postgres struct postgres *postgres = memory_alloc(sizeof(*postgres));
+    postgres->owner = options->owner;
     postgres->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (postgres->wake < 0)
         return error_set(err, ERROR_INTERNAL, "eventfd: %m");
@@ -135,6 +137,14 @@ void postgres_place(const struct postgres *postgres, struct postgres_place *ret_
     text_copy(ret_place->host, sizeof(ret_place->host), view_of(PQhost(postgres->conn)));
     text_copy(ret_place->address, sizeof(ret_place->address), view_of(PQhostaddr(postgres->conn)));
     text_copy(ret_place->port, sizeof(ret_place->port), view_of(PQport(postgres->conn)));
+}
+
+void *postgres_owner(const struct postgres *postgres) {
+    return postgres->owner;
+}
+
+bool postgres_refuses_role(const struct postgres *postgres, const char *role, struct error *err) {
+    return postgres_judge_role(postgres->conn, role, err);
 }
 
 // ---- waiting and cancelling --------------------------------------------------------------------------------------------
@@ -374,8 +384,11 @@ bool postgres_in_transaction(const struct postgres *postgres) {
 
 bool postgres_query(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                     struct postgres_rows **ret_rows, struct error *err) {
-    if (!postgres_send(postgres, sql, values, count, err) || !postgres_sync(postgres, err))
-        return false;
+    return postgres_send(postgres, sql, values, count, err) && postgres_sync(postgres, err) &&
+           postgres_take(postgres, ret_rows, err);
+}
+
+bool postgres_take(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
     enum postgres_answer answer = postgres_receive(postgres, &rows, err);
     if (answer == POSTGRES_BROKEN)

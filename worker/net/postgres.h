@@ -21,7 +21,10 @@ struct postgres_options {
     const char *password;         // wins over the URL's; NULL: the URL's
     bool tls;                     // only over TLS, whatever sslmode the URL has (a unix socket needs none)
     const char *application_name; // at most 63 bytes count
-    unsigned connect_timeout_s;   // 0: 10; `connect_timeout` in the URL wins
+    const char
+        *role;   // assumed from the start, so that RESET ROLE comes back to it; NULL: none. Poolers refuse it (08P01)
+    void *owner; // whatever the caller wants to find again by postgres_owner; borrowed
+    unsigned connect_timeout_s;         // 0: 10; `connect_timeout` in the URL wins
     const struct postgres_place *place; // this server, without asking the name service; NULL: as the URL says
     const atomic_bool *stop;            // becomes true: connecting ends with ERROR_SHUTTING_DOWN; may be NULL
 };
@@ -41,6 +44,10 @@ bool postgres_alive(struct postgres *postgres);               // looks at the so
 // How often the network's delay was felt since the connection is up: waits for something that was not yet under way during the last.
 uint64_t postgres_round_trips(const struct postgres *postgres);
 void postgres_place(const struct postgres *postgres, struct postgres_place *ret_place);
+void *postgres_owner(const struct postgres *postgres);
+// Is `err` the server's refusal to let this session assume `role`? Then it becomes ERROR_DATABASE_REFUSED, and the hint says which GRANT
+// is missing. What postgres_open reports is judged already.
+bool postgres_refuses_role(const struct postgres *postgres, const char *role, struct error *err);
 
 // Thread-safe: asks the server to cancel the statement in flight, and whoever waits for it to insist. The wait ends with
 // ERROR_SHUTTING_DOWN. postgres_uncancel forgets a cancel that came too late, so that the connection can be used to the end.
@@ -57,6 +64,8 @@ bool postgres_query(struct postgres *postgres, const char *sql, const char *cons
                     struct postgres_rows **ret_rows, struct error *err);
 bool postgres_execute(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                       struct error *err);
+// The second half of postgres_query: the answer to the one command before the last postgres_sync, and that sync.
+bool postgres_take(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err);
 // COPY ... FROM STDIN with its data, or COPY ... TO STDOUT, whose data is dropped. `sql` need not be NUL-terminated.
 bool postgres_copy(struct postgres *postgres, struct view sql, struct view data, struct error *err);
 void postgres_rows_free(struct postgres_rows *rows);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -33,11 +34,12 @@ enum error_code postgres_code_of(const char *sqlstate, bool cancelled) {
     return ERROR_MIGRATION_FAILED;
 }
 
-// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Nothing goes through the
-// start-up parameter `options`, which poolers refuse.
+// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Of ours only the role goes through
+// the start-up parameter `options`, which poolers refuse.
 struct keywords {
     const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
     size_t count;
+    struct text options; // the start-up parameter, where it has to say more than the URL's
 };
 
 static const PQconninfoOption *option_of(const PQconninfoOption *options, const char *name) {
@@ -70,11 +72,28 @@ static bool is_place(const char *keyword) {
 static bool is_overruled(const struct postgres_options *options, const PQconninfoOption *option) {
     if (strcmp(option->keyword, "client_encoding") == 0)
         return true;
+    if (strcmp(option->keyword, "options") == 0)
+        return options->role != NULL;
     if (is_place(option->keyword))
         return options->place != NULL;
     if (strcmp(option->keyword, "password") == 0)
         return options->password != NULL;
     return options->tls && strcmp(option->keyword, "sslmode") == 0 && is_weak_mode(option->val);
+}
+
+static bool is_plain(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Behind what is asked for anyway. The server cuts it at white space, and takes what follows a backslash as it is (PostgreSQL 34.1.2).
+static void add_role(struct keywords *keywords, const char *given, const char *role) {
+    text_printf(&keywords->options, "%s%s-c role=", given ? given : "", given ? " " : "");
+    for (; *role; role++) {
+        if (!is_plain(*role))
+            text_append_char(&keywords->options, '\\');
+        text_append_char(&keywords->options, *role);
+    }
+    add(keywords, "options", text_string(&keywords->options));
 }
 
 static void merge(struct keywords *keywords, const PQconninfoOption *given, const struct postgres_options *options) {
@@ -93,13 +112,16 @@ static void merge(struct keywords *keywords, const PQconninfoOption *given, cons
         if (defaults[i].value && !option_of(given, defaults[i].name))
             add(keywords, defaults[i].name, defaults[i].value);
     for (const PQconninfoOption *option = given; option->keyword; option++)
-        if (option->val && *option->val && !is_overruled(options, option) && keywords->count < KEYWORDS_MAX - 7)
+        if (option->val && *option->val && !is_overruled(options, option) && keywords->count < KEYWORDS_MAX - 8)
             add(keywords, option->keyword, option->val);
     const char *sslmode = value_of(given, "sslmode");
     if (options->tls && (!sslmode || is_weak_mode(sslmode)))
         add(keywords, "sslmode", "require");
     if (options->password)
         add(keywords, "password", options->password);
+    if (options->role) // libpq asks the environment only where it is told nothing
+        add_role(keywords, value_of(given, "options") ? value_of(given, "options") : getenv("PGOPTIONS"),
+                 options->role);
     if (options->place) {
         add(keywords, "host", options->place->host);
         add(keywords, "hostaddr", options->place->address);
@@ -159,6 +181,32 @@ static bool is_about_settings(const char *message) {
     return false;
 }
 
+static void name_grant(PGconn *conn, const char *role, struct text *hint) {
+    char *to = PQescapeIdentifier(conn, PQuser(conn), strlen(PQuser(conn)));
+    char *what = PQescapeIdentifier(conn, role, strlen(role));
+    text_printf(hint, "GRANT %s TO %s; or let the target name another role.", what ? what : role,
+                to ? to : "the role that logs in");
+    PQfreemem(what);
+    PQfreemem(to);
+}
+
+// Both are set_config's, too. The name in the message is what tells them from refusals of another kind.
+bool postgres_judge_role(PGconn *conn, const char *role, struct error *err) {
+    bool absent = strcmp(err->sqlstate, "22023") == 0, forbidden = strcmp(err->sqlstate, "42501") == 0;
+    cleanup_text struct text name = TEXT(1024), hint = TEXT(sizeof(err->hint) - 1);
+    text_printf(&name, "\"%s\"", role);
+    if ((!absent && !forbidden) || !strstr(err->message, text_string(&name)))
+        return false;
+    if (forbidden)
+        name_grant(conn, role, &hint);
+    else
+        text_append(&hint, "Create that role and grant it to the one that logs in; or let the target name another.");
+    err->code = ERROR_DATABASE_REFUSED;
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+    error_wrap(err, "the target's role cannot be assumed");
+    return true;
+}
+
 static bool connect_failed(PGconn *conn, const struct postgres_options *options, const PQconninfoOption *given,
                            struct error *err) {
     char sqlstate[6] = "";
@@ -174,6 +222,8 @@ static bool connect_failed(PGconn *conn, const struct postgres_options *options,
         code = ERROR_CONFIGURATION;
     error_set(err, code, "cannot connect to the database: %.*s", (int)line.length, line.data);
     text_copy(err->sqlstate, sizeof(err->sqlstate), view_of(sqlstate));
+    if (options->role)
+        (void)postgres_judge_role(conn, options->role, err);
     return false;
 }
 
@@ -205,13 +255,14 @@ static void drop_notice(void *context, const PGresult *notice) {
 
 static bool connect_with(const struct postgres_options *options, const PQconninfoOption *given, PGconn **ret_conn,
                          struct error *err) {
-    struct keywords keywords = {.count = 0};
+    struct keywords keywords = {.options = TEXT(1 << 16)};
     merge(&keywords, given, options);
     uint64_t timeout_s = 0;
     if (!text_to_u64(view_of(value_of(given, "connect_timeout")), 3600, &timeout_s) || timeout_s == 0)
         timeout_s = options->connect_timeout_s ? options->connect_timeout_s : 10;
     uint64_t deadline = clock_ms() + timeout_s * 1000;
     PGconn *conn = PQconnectStartParams(keywords.names, keywords.values, 0);
+    text_done(&keywords.options);
     if (!conn)
         return error_set(err, ERROR_INTERNAL, "libpq has no memory");
     *ret_conn = conn;

@@ -304,6 +304,68 @@ static void a_prepared_command_that_was_dropped_can_be_sent_again(void **state) 
     }
 }
 
+static const char *ask_role(const char *url, const char *role, struct arena *arena) {
+    cleanup_postgres struct postgres *postgres = NULL;
+    cleanup_rows struct postgres_rows *rows = NULL;
+    struct error err = {0};
+    if (!postgres_open(&(struct postgres_options){.url = url, .role = role}, &postgres, &err))
+        fail_msg("%s", err.message);
+    database_run(postgres, "SET ROLE NONE");
+    database_run(postgres, "RESET ROLE");
+    assert_true(postgres_query(postgres,
+                               "SELECT current_user || '|' || current_setting('work_mem') || '|' ||"
+                               " current_setting('search_path')",
+                               NULL, 0, &rows, &err));
+    return arena_string(arena, postgres_value(rows, 0, 0));
+}
+
+static void a_role_is_what_the_session_goes_back_to_whatever_its_name(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "plain",       "with space", "back\\slash", "quote'\"quote", "-c work_mem=1MB", "a\\ b\\\\",
+        "caf\xc3\xa9", "x=y",        " x "};
+    cleanup_arena struct arena *arena = arena_new();
+    cleanup_postgres struct postgres *postgres = connect_here();
+    const char *url = getenv("DATABASE_URL");
+    const char *more = arena_printf(arena, "%s&options=-c%%20work_mem%%3D7MB%%20-c%%20search_path%%3Da,%%5C%%20b", url);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *values[] = {names[i]};
+        cleanup_rows struct postgres_rows *rows = NULL;
+        struct error err = {0};
+        assert_true(postgres_query(postgres, "SELECT pg_catalog.quote_ident($1)", values, 1, &rows, &err));
+        const char *quoted = postgres_value(rows, 0, 0);
+        database_run(postgres, arena_printf(arena, "CREATE ROLE %s", quoted));
+        assert_string_equal(ask_role(url, names[i], arena), arena_printf(arena, "%s|4MB|\"$user\", public", names[i]));
+        assert_string_equal(ask_role(more, names[i], arena), arena_printf(arena, "%s|7MB|a, b", names[i]));
+        assert_int_equal(setenv("PGOPTIONS", "-c work_mem=5MB", 1), 0);
+        assert_string_equal(ask_role(url, names[i], arena), arena_printf(arena, "%s|5MB|\"$user\", public", names[i]));
+        assert_int_equal(unsetenv("PGOPTIONS"), 0);
+        database_run(postgres, arena_printf(arena, "DROP ROLE %s", quoted));
+    }
+}
+
+static void a_role_that_is_refused_is_told_from_other_refusals(void **state) {
+    (void)state;
+    cleanup_arena struct arena *arena = arena_new();
+    cleanup_postgres struct postgres *postgres = connect_here(), *none = NULL;
+    const char *url = arena_printf(arena, "postgresql://some%%20login@/postgres?host=%s", getenv("PGHOST"));
+    database_run(postgres, "CREATE ROLE \"some login\" LOGIN");
+    database_run(postgres, "CREATE ROLE \"own\"\"er\"");
+    struct postgres_options options = {.url = url, .role = "own\"er"};
+    struct error err = {0};
+    assert_false(postgres_open(&options, &none, &err));
+    assert_int_equal(err.code, ERROR_DATABASE_REFUSED);
+    assert_string_equal(err.sqlstate, "42501");
+    assert_int_equal(strncmp(err.hint, "GRANT \"own\"\"er\" TO \"some login\";", 32), 0);
+    database_run(postgres, "ALTER ROLE \"some login\" NOLOGIN");
+    err = (struct error){0};
+    assert_false(postgres_open(&options, &none, &err));
+    assert_string_equal(err.sqlstate, "28000");
+    assert_string_equal(err.hint, "");
+    database_run(postgres, "DROP ROLE \"some login\"");
+    database_run(postgres, "DROP ROLE \"own\"\"er\"");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_with_parameters_is_answered_in_one_round_trip),
@@ -324,6 +386,8 @@ int main(void) {
         cmocka_unit_test(a_command_that_is_sent_often_has_one_answer_each_time),
         cmocka_unit_test(preparing_that_fails_or_is_skipped_costs_no_answer),
         cmocka_unit_test(a_prepared_command_that_was_dropped_can_be_sent_again),
+        cmocka_unit_test(a_role_is_what_the_session_goes_back_to_whatever_its_name),
+        cmocka_unit_test(a_role_that_is_refused_is_told_from_other_refusals),
     };
     return cmocka_run_group_tests_name("postgres", tests, NULL, NULL);
 }
