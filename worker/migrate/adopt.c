@@ -2,14 +2,15 @@
 #include "migrate/adopt.h"
 
 #include "base/json.h"
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 
 #include <string.h>
 
 static const char adopt_sql[] =
-    "WITH changed AS (UPDATE pawl.state SET digest = NULL WHERE digest IS NOT NULL)"
-    " INSERT INTO pawl.migrations (kind, version, name, file, checksum, state, statements, done, run, finished_at)"
+    "WITH changed AS (UPDATE {ledger}.state SET digest = NULL WHERE digest IS NOT NULL)"
+    " INSERT INTO {ledger}.migrations (kind, version, name, file, checksum, state, statements, done, run, finished_at)"
     " SELECT 'versioned', version, name, file, checksum, 'applied', 0, 0, $2, pg_catalog.clock_timestamp()"
     " FROM pg_catalog.json_to_recordset($1::json) AS f (version text, name text, file text, checksum text)"
     " WHERE " LOCK_IS_OURS " RETURNING version";
@@ -83,7 +84,7 @@ static bool adopt(void *context, struct postgres *postgres, const struct migrati
         if (ledger.rows[i].kind == MIGRATION_VERSIONED && version_compare(ledger.rows[i].version, report->version) > 0)
             report->version = ledger.rows[i].version;
     const char *values[] = {text_string(&json), adoption->run};
-    if (!postgres_query(postgres, adopt_sql, values, 2, &rows, err))
+    if (!home_query(postgres, adopt_sql, values, 2, &rows, err))
         return error_wrap(err, "cannot record the baseline");
     return postgres_row_count(rows) == report->count ||
            error_set(err, ERROR_LOCK_LOST, "the session no longer holds the lock; nothing was recorded");

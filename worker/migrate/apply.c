@@ -7,6 +7,7 @@
 #include "migrate/alone.h"
 #include "migrate/batch.h"
 #include "migrate/control.h"
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 #include "migrate/sender.h"
@@ -151,13 +152,14 @@ static void place_error(const struct sender *sender, const struct flight *failur
     add_hints(item, err);
 }
 
-static void name_refusal_of_ledger(const struct flight *failure, const char *file, struct error *err) {
+static void name_refusal_of_ledger(const struct postgres *postgres, const struct flight *failure, const char *file,
+                                   struct error *err) {
     if (failure->kind == FLIGHT_CLOSE && !strcmp(err->sqlstate, "25006"))
         error_set(err, ERROR_MIGRATION_FAILED, "%s makes its transaction read-only: the ledger cannot record it", file);
     else if (!strcmp(err->sqlstate, "42501"))
         err->code = ERROR_DATABASE_REFUSED;
-    if (err->code == ERROR_DATABASE_REFUSED)
-        text_copy(err->hint, sizeof(err->hint), view_of(LEDGER_GRANT));
+    if (err->code == ERROR_DATABASE_REFUSED && !home_refused(postgres, err))
+        ledger_forbidden(postgres, err);
 }
 
 // What the ledger's own commands refuse has a meaning of its own.
@@ -174,7 +176,7 @@ static void name_refusal(const struct sender *sender, const struct flight *failu
         error_set(err, ERROR_LOCK_LOST, "%s: another run went on with it in the meantime", file);
     else if (failure->kind != FLIGHT_STATEMENT && failure->kind != FLIGHT_COMMIT &&
              strcmp(err->sqlstate, RECORD_REFUSED) != 0)
-        name_refusal_of_ledger(failure, file, err);
+        name_refusal_of_ledger(sender->postgres, failure, file, err);
     else if ((failure->kind != FLIGHT_OPEN && failure->kind != FLIGHT_CLOSE) ||
              strcmp(err->sqlstate, RECORD_REFUSED) != 0)
         return;

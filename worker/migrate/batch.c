@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "migrate/control.h"
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 
 #include <inttypes.h>
@@ -84,7 +85,7 @@ static bool send_note(struct sender *sender, size_t index, struct error *err) {
         return true;
     append_words(rounds->rows + rounds->sent, rounds->count + 1, &words);
     const char *values[] = {sender->order->run, rounds->ending ? NULL : text_string(&words)};
-    if (!stream_room(&sender->stream, err) || !postgres_send(sender->postgres, LEDGER_PROGRESS, values, 2, err))
+    if (!stream_room(&sender->stream, err) || !home_send(sender->postgres, LEDGER_PROGRESS, values, 2, err))
         return false;
     stream_sent(&sender->stream, (struct flight){.kind = FLIGHT_HOUSEKEEPING, .item = index});
     rounds->noted_ms = clock_ms();
@@ -123,7 +124,7 @@ struct standby {
 static bool slowest_standby(struct sender *sender, struct standby *ret_standby, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
     struct standby standby = {0};
-    if (!postgres_query(sender->postgres, standby_sql, NULL, 0, &rows, err))
+    if (!home_query_login(sender->postgres, standby_sql, NULL, 0, &rows, err))
         return false;
     if (postgres_row_count(rows) > 0) {
         const char *lag = postgres_value(rows, 0, 2);
@@ -147,8 +148,9 @@ static void tell_waiting(struct sender *sender, size_t index, const struct stand
     if (!is_note_due(rounds))
         return;
     const char *values[] = {sender->order->run, text_string(&words)};
+    cleanup_rows struct postgres_rows *rows = NULL;
     struct error ignored = {0};
-    if (postgres_execute(sender->postgres, LEDGER_PROGRESS, values, 2, &ignored))
+    if (home_query(sender->postgres, LEDGER_PROGRESS, values, 2, &rows, &ignored))
         rounds->noted_ms = clock_ms();
 }
 

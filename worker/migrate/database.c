@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "migrate/control.h"
+#include "migrate/home.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -11,6 +12,7 @@ enum { SPARE_MS = 60 * 1000 };
 
 struct run_database {
     struct run_login_source source;
+    struct home *home;
     struct secret url;    // of a database that has no other source
     pthread_mutex_t lock; // for what follows
     pthread_cond_t warmed;
@@ -43,6 +45,8 @@ struct run_database *run_database_new(const char *url) {
 struct run_database *run_database_new_login(const struct run_login_source *source) {
     struct run_database *database = memory_alloc(sizeof(*database));
     database->source = *source;
+    database->source.schema = database->source.role = NULL; // copied
+    database->home = home_new(source->schema, source->role);
     pthread_mutex_init(&database->lock, NULL);
     pthread_cond_init(&database->warmed, NULL);
     return database;
@@ -52,6 +56,7 @@ void run_database_free(struct run_database *database) {
     if (!database)
         return;
     postgres_close(database->spare);
+    home_free(database->home);
     secret_done(&database->url);
     pthread_cond_destroy(&database->warmed);
     pthread_mutex_destroy(&database->lock);
@@ -69,7 +74,12 @@ static bool log_in(const struct run_database *database, const struct postgres_op
     options.password = login.password.value;
     options.tls = login.tls;
     options.application_name = "pawl";
+    home_prepare(database->home, &options);
     bool open = postgres_open(&options, ret_postgres, err);
+    if (!open && home_goes_bare(database->home, err)) {
+        home_prepare(database->home, &options);
+        open = postgres_open(&options, ret_postgres, err);
+    }
     run_login_done(&login);
     return open;
 }

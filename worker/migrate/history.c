@@ -3,6 +3,7 @@
 
 #include "migrate/control.h"
 #include "migrate/database.h"
+#include "migrate/home.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,18 +17,18 @@ static const char find_sql[] =
     " sqlstate, detail, hint, " UTC("started_at") ", " UTC("finished_at") ","
     " (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('version',"
     "   CASE kind WHEN 'versioned' THEN version END, 'name', name, 'file', m.file, 'statements', statements, 'ms', ms)"
-    "   ORDER BY m.finished_at, m.file), '[]') FROM pawl.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
+    "   ORDER BY m.finished_at, m.file), '[]') FROM {ledger}.migrations m WHERE m.run = r.id AND m.state = 'applied'),"
     " (SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE r.state = 'running'"
     "   AND a.datname = pg_catalog.current_database()"
     "   AND pg_catalog.starts_with(a.application_name, 'pawl ' || r.id || ' ') LIMIT 1),"
     " CASE state WHEN 'running' THEN progress END"
-    " FROM pawl.runs r WHERE id = $1";
+    " FROM {ledger}.runs r WHERE id = $1";
 
 static const char proved_sql[] =
-    "SELECT FROM pawl.runs WHERE proof->>'token_sha256' = $1 AND proof->>'request_sha256' = $2 LIMIT 1";
+    "SELECT FROM {ledger}.runs WHERE proof->>'token_sha256' = $1 AND proof->>'request_sha256' = $2 LIMIT 1";
 
 static const char note_sql[] =
-    "INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof, origin,"
+    "INSERT INTO {ledger}.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof, origin,"
     " state, pending, error, message, file, line, statement, sqlstate, detail, hint, finished_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $9::jsonb, $10::jsonb,"
     " $11, $12::bigint, $13, $14, $15, $16::integer, $17::integer, $18, $19, $20, pg_catalog.now())"
@@ -54,7 +55,7 @@ static bool ask(struct run_database *database, struct run_control *control, cons
         return false;
     struct control_entry entry = {.postgres = postgres};
     control_enter(control, &entry);
-    bool done = postgres_query(postgres, sql, values, count, ret_rows, err);
+    bool done = home_query(postgres, sql, values, count, ret_rows, err);
     control_leave(control, &entry);
     if (postgres_alive(postgres))
         database_put(database, postgres);

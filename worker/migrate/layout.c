@@ -1,20 +1,21 @@
 // The tables of the ledger, how they come about and how they are told from somebody else's.
 #include "migrate/ledger.h"
 
+#include "migrate/home.h"
 #include "migrate/lock.h"
 
 #include <string.h>
 
 // The trigger does not look at what our own bookkeeping changes (finished_at, ms), and fires for everybody.
 static const char *const first_layout[] = {
-    "COMMENT ON SCHEMA pawl IS 'pawl: which migrations are in effect, and the runs that brought them'",
-    "CREATE TABLE pawl.state ("
+    "COMMENT ON SCHEMA {ledger} IS 'pawl: which migrations are in effect, and the runs that brought them'",
+    "CREATE TABLE {ledger}.state ("
     " one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " ledger integer NOT NULL,"
     " digest text,"
     " newest text,"
     " applied bigint NOT NULL DEFAULT 0)",
-    "CREATE TABLE pawl.migrations ("
+    "CREATE TABLE {ledger}.migrations ("
     " kind text NOT NULL CHECK (kind IN ('versioned', 'repeatable')),"
     " version text COLLATE \"C\" NOT NULL,"
     " name text NOT NULL,"
@@ -35,7 +36,7 @@ static const char *const first_layout[] = {
     " finished_at timestamptz,"
     " ms bigint,"
     " PRIMARY KEY (kind, version))",
-    "CREATE TABLE pawl.runs ("
+    "CREATE TABLE {ledger}.runs ("
     " id text COLLATE \"C\" PRIMARY KEY,"
     " state text NOT NULL,"
     " attempts integer NOT NULL DEFAULT 1,"
@@ -48,19 +49,19 @@ static const char *const first_layout[] = {
     " ran_by text NOT NULL DEFAULT session_user,"
     " started_at timestamptz NOT NULL DEFAULT now(),"
     " finished_at timestamptz)",
-    "CREATE FUNCTION pawl.forget_digest() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS"
-    " $$BEGIN UPDATE pawl.state SET digest = NULL WHERE digest IS NOT NULL; RETURN NULL; END$$",
+    "CREATE FUNCTION {ledger}.forget_digest() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS"
+    " $$BEGIN UPDATE {ledger}.state SET digest = NULL WHERE digest IS NOT NULL; RETURN NULL; END$$",
     "CREATE TRIGGER forget_digest AFTER DELETE OR TRUNCATE OR UPDATE OF kind, version, checksum, state"
-    " ON pawl.migrations FOR EACH STATEMENT EXECUTE FUNCTION pawl.forget_digest()",
-    "INSERT INTO pawl.state (ledger) VALUES (1)",
+    " ON {ledger}.migrations FOR EACH STATEMENT EXECUTE FUNCTION {ledger}.forget_digest()",
+    "INSERT INTO {ledger}.state (ledger) VALUES (1)",
 };
 static const char *const second_layout[] = {
-    "ALTER TABLE pawl.runs ADD COLUMN proof jsonb",
-    "UPDATE pawl.state SET ledger = 2",
+    "ALTER TABLE {ledger}.runs ADD COLUMN proof jsonb",
+    "UPDATE {ledger}.state SET ledger = 2",
 };
 static const char *const third_layout[] = {
-    "ALTER TABLE pawl.runs ADD COLUMN origin jsonb, ADD COLUMN progress text",
-    "UPDATE pawl.state SET ledger = 3",
+    "ALTER TABLE {ledger}.runs ADD COLUMN origin jsonb, ADD COLUMN progress text",
+    "UPDATE {ledger}.state SET ledger = 3",
 };
 #define LAYOUT(commands)                                                                                               \
     { (commands), sizeof(commands) / sizeof((commands)[0]) }
@@ -77,13 +78,14 @@ static const char look[] =
     "  AND d.refobjid = n.oid AND d.deptype = 'n'),"
     " EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid"
     "  WHERE c.relnamespace = n.oid AND c.relname = 'state' AND a.attname = 'ledger' AND NOT a.attisdropped),"
-    " pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I; or, by an administrator: CREATE SCHEMA pawl AUTHORIZATION "
+    " pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I; or, by an administrator: CREATE SCHEMA %I AUTHORIZATION "
     "%I',"
-    "  pg_catalog.current_database(), session_user, session_user),"
-    " pg_catalog.format('GRANT USAGE ON SCHEMA pawl TO %I; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"
-    " pawl TO %I', session_user, session_user),"
+    "  pg_catalog.current_database(), current_user, $1::text, current_user),"
+    " pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
+    "%I"
+    " TO %I', $1::text, current_user, $1::text, current_user),"
     " pg_catalog.format('let %s, who owns the ledger, run pawl once', pg_catalog.pg_get_userbyid(n.nspowner))"
-    " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pawl'";
+    " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1";
 
 enum presence { ABSENT, EMPTY_SCHEMA, PRESENT };
 struct sight {
@@ -97,41 +99,44 @@ static bool is_true(const struct postgres_rows *rows, size_t column) {
 }
 
 // "permission denied" becomes a refusal that says which GRANT is missing.
-static bool name_grant(const char *grant, struct error *err) {
+static bool name_grant(const struct postgres *postgres, const char *grant, struct error *err) {
     if (strcmp(err->sqlstate, "42501") != 0)
         return false;
     err->code = ERROR_DATABASE_REFUSED;
     text_copy(err->hint, sizeof(err->hint), view_of(grant));
-    return error_wrap(err, "the role may not use the ledger (schema pawl)");
+    return error_wrap(err, "the role may not use the ledger (schema %s)", home_schema(postgres));
 }
 
-static bool state_lost(struct error *err) {
-    error_set(err, ERROR_LEDGER_FOREIGN, "the ledger's tables are there, but the one row of pawl.state is lost");
+static bool state_lost(const char *schema, struct error *err) {
+    error_set(err, ERROR_LEDGER_FOREIGN, "the ledger's tables are there, but the one row of %s.state is lost", schema);
     cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
     text_printf(&hint,
-                "Keep the schema: it says what is applied. Put the row back: INSERT INTO pawl.state (ledger) VALUES"
+                "Keep the schema: it says what is applied. Put the row back: INSERT INTO %s.state (ledger) VALUES"
                 " (%d), where %d is the layout of the pawl that wrote there last (this one's is %d).",
-                LEDGER_VERSION, LEDGER_VERSION, LEDGER_VERSION);
+                schema, LEDGER_VERSION, LEDGER_VERSION, LEDGER_VERSION);
     text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
     return false;
 }
 
 static bool see(struct postgres *postgres, struct postgres_rows **ret_rows, struct sight *ret_sight,
                 struct error *err) {
+    static const char state_sql[] = "SELECT ledger FROM {ledger}.state";
     cleanup_rows struct postgres_rows *rows = NULL, *state = NULL;
-    if (!postgres_query(postgres, look, NULL, 0, &rows, err))
+    const char *schema = home_schema(postgres);
+    if (!home_query(postgres, look, &schema, 1, &rows, err))
         return error_wrap(err, "cannot look for the ledger");
     struct sight sight = {.presence = !is_true(rows, 0) ? ABSENT : !is_true(rows, 1) ? EMPTY_SCHEMA : PRESENT};
     if (sight.presence == PRESENT && !is_true(rows, 2))
-        return error_set(err, ERROR_LEDGER_FOREIGN, "there is a schema pawl that is not a ledger of this tool");
+        return error_set(err, ERROR_LEDGER_FOREIGN, "there is a schema %s that is not a ledger of this tool", schema);
     if (sight.presence == PRESENT) {
-        if (!postgres_query(postgres, "SELECT ledger FROM pawl.state", NULL, 0, &state, err))
-            return name_grant(postgres_value(rows, 0, 4), err);
+        if (!home_query(postgres, state_sql, NULL, 0, &state, err))
+            return name_grant(postgres, postgres_value(rows, 0, 4), err);
         if (postgres_row_count(state) == 0)
-            return state_lost(err);
+            return state_lost(schema, err);
         const char *version = postgres_row_count(state) == 1 ? postgres_value(state, 0, 0) : NULL;
         if (!version || !text_to_u64(view_of(version), UINT32_MAX, &sight.version) || sight.version == 0)
-            return error_set(err, ERROR_LEDGER_FOREIGN, "pawl.state does not hold one row with the ledger's version");
+            return error_set(err, ERROR_LEDGER_FOREIGN, "%s.state does not hold one row with the ledger's version",
+                             schema);
         if (sight.version > LEDGER_VERSION)
             return error_set(err, ERROR_LEDGER_NEWER, "the ledger has version %s, this pawl knows up to %d", version,
                              LEDGER_VERSION);
@@ -153,15 +158,17 @@ bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err)
 
 // All in one transaction and one round trip.
 static bool build(struct postgres *postgres, const struct sight *sight, bool pooled, struct error *err) {
+    static const char create[] = "CREATE SCHEMA {ledger}";
     size_t sent = 0;
     bool queued = postgres_send(postgres, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", NULL, 0, err) && ++sent;
     if (queued && pooled)
         queued = postgres_send(postgres, LOCK_FOR_TRANSACTION, NULL, 0, err) && ++sent;
+    queued = queued && home_send_role(postgres, &sent, err);
     if (queued && sight->presence == ABSENT)
-        queued = postgres_send(postgres, "CREATE SCHEMA pawl", NULL, 0, err) && ++sent;
+        queued = home_send(postgres, create, NULL, 0, err) && ++sent;
     for (uint64_t version = sight->version; version < LEDGER_VERSION; version++)
         for (size_t i = 0; queued && i < layouts[version].count; i++)
-            queued = postgres_send(postgres, layouts[version].commands[i], NULL, 0, err) && ++sent;
+            queued = home_send(postgres, layouts[version].commands[i], NULL, 0, err) && ++sent;
     if (!queued || !postgres_send(postgres, "COMMIT", NULL, 0, err) || !postgres_sync(postgres, err))
         return false;
     bool done = true;
@@ -190,7 +197,7 @@ bool ledger_prepare(struct postgres *postgres, bool pooled, struct error *err) {
     if (postgres_in_transaction(postgres) && !postgres_execute(postgres, "ROLLBACK", NULL, 0, &ignored))
         return error_wrap(err, "%s", failed); // the connection is gone, and the transaction with it
     if (!strcmp(err->sqlstate, "42501"))
-        return name_grant(postgres_value(rows, 0, there ? 5 : 3), err);
+        return name_grant(postgres, postgres_value(rows, 0, there ? 5 : 3), err);
     // Without the lock of a session, another run may have built it after we looked.
     if (pooled &&
         (!strcmp(err->sqlstate, "22012") || !strncmp(err->sqlstate, "42P0", 4) || !strcmp(err->sqlstate, "23505")))

@@ -1,6 +1,8 @@
 // Reading the ledger, and the record of a run. The rows of migrations are written by record.c, the tables made by layout.c.
 #include "migrate/ledger.h"
 
+#include "migrate/home.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +11,7 @@ static const char rows_sql[] =
     "SELECT kind, version, name, file, checksum, state, statements, done, coalesce(in_flight, 0),"
     " pg_catalog.array_to_string(hashes, ' '), run,"
     " pg_catalog.to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-    " in_flight_hash, in_flight_text, in_flight_before FROM pawl.migrations";
+    " in_flight_hash, in_flight_text, in_flight_before FROM {ledger}.migrations";
 
 static size_t number_of(const char *value) {
     uint64_t number = 0;
@@ -32,7 +34,7 @@ static void split_hashes(const char *joined, struct arena *arena, struct ledger_
 
 bool ledger_read(struct postgres *postgres, struct arena *arena, struct ledger *ret_ledger, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, rows_sql, NULL, 0, &rows, err))
+    if (!home_query(postgres, rows_sql, NULL, 0, &rows, err))
         return error_wrap(err, "cannot read the ledger");
     struct ledger ledger = {.count = postgres_row_count(rows)};
     ledger.rows = arena_array(arena, ledger.count + 1, sizeof(*ledger.rows));
@@ -64,9 +66,9 @@ bool ledger_read(struct postgres *postgres, struct arena *arena, struct ledger *
 #define NUMBER_TEXT(x) TEXT_OF(x)
 // clang-format off
 static const char arrival_sql[] =
-    "WITH state AS (SELECT coalesce(digest = $1, false) AS complete, newest, applied FROM pawl.state"
+    "WITH state AS (SELECT coalesce(digest = $1, false) AS complete, newest, applied FROM {ledger}.state"
     " WHERE ledger = " NUMBER_TEXT(LEDGER_VERSION) "),"
-    " run AS (INSERT INTO pawl.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
+    " run AS (INSERT INTO {ledger}.runs AS r (id, target, release, \"to\", reason, publisher, delivery_attempt, worker, proof,"
     "  origin, state, finished_at)"
     " SELECT $2, $3, $4, $5, $6, $7, $8::bigint, $9, $10::jsonb, $11::jsonb,"
     "  CASE WHEN complete THEN 'nothing_pending' ELSE 'running' END, CASE WHEN complete THEN pg_catalog.now() END FROM state"
@@ -89,7 +91,7 @@ bool ledger_send_arrival(struct postgres *postgres, const struct run_request *re
         digest,          request->id,     request->target,    request->release,
         request->to,     request->reason, request->publisher, request->delivery_attempt ? attempt : NULL,
         request->worker, request->proof,  request->origin};
-    return postgres_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
+    return home_send(postgres, arrival_sql, values, sizeof(values) / sizeof(values[0]), err);
 }
 
 bool ledger_arrived(const struct postgres_rows *rows, struct arena *arena, struct ledger_arrival *ret_arrival) {
@@ -102,9 +104,10 @@ bool ledger_arrived(const struct postgres_rows *rows, struct arena *arena, struc
 }
 
 static const char departure_sql[] =
-    "WITH state AS (UPDATE pawl.state SET digest = $12, newest = $13, applied = $14::bigint"
+    "WITH state AS (UPDATE {ledger}.state SET digest = $12, newest = $13, applied = $14::bigint"
     " WHERE $12::text IS NOT NULL)"
-    " UPDATE pawl.runs SET state = $2, applied = $3::bigint, pending = $4::bigint, error = $5, message = $6, file = $7,"
+    " UPDATE {ledger}.runs SET state = $2, applied = $3::bigint, pending = $4::bigint, error = $5, message = $6, file "
+    "= $7,"
     " line = $8::integer, statement = $9::integer, sqlstate = $10, detail = $11, hint = $15, progress = NULL,"
     " finished_at = pg_catalog.clock_timestamp()"
     " WHERE id = $1 AND NOT (state = 'applied' AND $2 IN ('nothing_pending', 'superseded'))"
@@ -138,5 +141,15 @@ bool ledger_send_departure(struct postgres *postgres, const char *run, const str
                             departure->newest,
                             total,
                             or_null(error->hint)};
-    return postgres_send(postgres, departure_sql, values, sizeof(values) / sizeof(values[0]), err);
+    return home_send(postgres, departure_sql, values, sizeof(values) / sizeof(values[0]), err);
+}
+
+void ledger_forbidden(const struct postgres *postgres, struct error *err) {
+    const char *schema = home_schema(postgres), *role = home_role(postgres);
+    cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+    text_printf(&hint,
+                "GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO it",
+                schema, role ? role : "the worker's role", schema);
+    err->code = ERROR_DATABASE_REFUSED;
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
 }

@@ -1,4 +1,4 @@
-// The ledger: schema `pawl` with `migrations` (what is in effect), `runs` (who asked, what came of it) and the one-row `state` (layout
+// The ledger: a schema (`pawl`, where the target says nothing else; home.h) with `migrations` (what is in effect), `runs` (who asked, what came of it) and the one-row `state` (layout
 // version; digest of the files when the ledger holds exactly these). Every name is qualified, so that no search_path matters.
 //
 // The digest is what makes a no-op cheap whatever the history. It may be absent, which costs a full read; it must never be
@@ -10,9 +10,8 @@
 
 // ---- layout ------------------------------------------------------------------------------------------------------------
 #define LEDGER_VERSION 3
-#define LEDGER_GRANT                                                                                                   \
-    "GRANT USAGE ON SCHEMA pawl TO the worker's role; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"    \
-    " pawl TO it"
+// "permission denied" of one of the ledger's commands becomes ERROR_DATABASE_REFUSED; the hint is the GRANT that is missing.
+void ledger_forbidden(const struct postgres *postgres, struct error *err);
 // Looks, creates and upgrades; call it under the lock. `pooled`: there is none that lasts, so it takes the lock for its transaction.
 // Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_LOCK_HELD (only `pooled`), ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).
@@ -36,8 +35,8 @@ struct ledger_arrival {
 };
 bool ledger_arrived(const struct postgres_rows *rows, struct arena *arena, struct ledger_arrival *ret_arrival);
 
-// What the row of a run that is under way says of it: $1 the run, $2 the words, or NULL.
-#define LEDGER_PROGRESS "UPDATE pawl.runs SET progress = $2 WHERE id = $1 AND state = 'running'"
+// What the row of a run that is under way says of it: $1 the run, $2 the words, or NULL. For home_send, as the ledger's commands all are.
+#define LEDGER_PROGRESS "UPDATE {ledger}.runs SET progress = $2 WHERE id = $1 AND state = 'running'"
 
 struct ledger_departure {
     const char *state;         // "applied", "nothing_pending", "superseded", "failed"

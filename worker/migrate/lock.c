@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "migrate/control.h"
+#include "migrate/home.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ static bool try_once(struct postgres *postgres, bool session_pooler, enum trial 
 
 bool lock_holder(struct postgres *postgres, char *holder, size_t size, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, holder_sql, NULL, 0, &rows, err))
+    if (!home_query_login(postgres, holder_sql, NULL, 0, &rows, err))
         return error_wrap(err, "cannot look who holds the lock");
     bool known = postgres_row_count(rows) > 0 && postgres_value(rows, 0, 0);
     text_copy(holder, size, view_of(known ? postgres_value(rows, 0, 0) : "a session that has just ended"));

@@ -4,7 +4,7 @@
 #include "migrate/run.h"
 
 // The two-number form, which shares no key with tools that use one number. 1885435756 is "pawl" in ASCII; the database is part of an
-// advisory lock's identity by itself.
+// advisory lock's identity by itself. The ledger's schema is not: two ledgers in one database wait for each other.
 #define LOCK_KEYS "1885435756, 1"
 // True in SQL when this session holds the lock, or its transaction does: the proof that goes into every write to the ledger.
 #define LOCK_IS_OURS                                                                                                   \

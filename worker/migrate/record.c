@@ -1,12 +1,13 @@
 // The SQL of one migration's ledger row. When it is sent is apply.c's business.
 #include "migrate/record.h"
 
+#include "migrate/home.h"
 #include "migrate/lock.h"
 
 #include <stdio.h>
 
 #define OPEN                                                                                                           \
-    "INSERT INTO pawl.migrations"                                                                                      \
+    "INSERT INTO {ledger}.migrations"                                                                                  \
     " (kind, version, name, file, checksum, state, statements, done, run, transaction)"                                \
     " VALUES ($1, $2, $3, $4, $5, 'applied', $6::integer, $6::integer, $7, pg_catalog.txid_current())"
 static const char open_versioned[] = OPEN;
@@ -20,22 +21,22 @@ static const char open_repeatable[] = OPEN
 #define TIMES "ms = (1000 * extract(epoch from pg_catalog.clock_timestamp() - started_at))::bigint"
 #define EXACTLY_ONE "RETURNING ms) SELECT 1 / pg_catalog.count(*), max(ms) FROM row"
 #define CLOSE                                                                                                          \
-    "WITH row AS (UPDATE pawl.migrations SET finished_at = pg_catalog.clock_timestamp(), " TIMES                       \
+    "WITH row AS (UPDATE {ledger}.migrations SET finished_at = pg_catalog.clock_timestamp(), " TIMES                   \
     " WHERE kind = $1 AND version = $2 AND run = $3 AND transaction = pg_catalog.txid_current() AND "
 static const char close_sql[] = CLOSE LOCK_IS_KEPT " " EXACTLY_ONE;
 static const char close_pooled[] = CLOSE LOCK_IS_OURS " " EXACTLY_ONE;
 
 static const char back_sql[] =
-    "WITH row AS (UPDATE pawl.migrations SET transaction = pg_catalog.txid_current()"
+    "WITH row AS (UPDATE {ledger}.migrations SET transaction = pg_catalog.txid_current()"
     " WHERE kind = $1 AND version = $2 AND checksum = $3 AND state = 'applied' AND " LOCK_IS_OURS " " EXACTLY_ONE;
 static const char gone_sql[] =
-    "WITH row AS (DELETE FROM pawl.migrations"
+    "WITH row AS (DELETE FROM {ledger}.migrations"
     " WHERE kind = $1 AND version = $2 AND transaction = pg_catalog.txid_current() AND " LOCK_IS_OURS
     " RETURNING (1000 * extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()))::bigint AS ms)"
     " SELECT 1 / pg_catalog.count(*), max(ms) FROM row";
 
 static const char step_sql[] =
-    "WITH row AS (INSERT INTO pawl.migrations AS m"
+    "WITH row AS (INSERT INTO {ledger}.migrations AS m"
     " (kind, version, name, file, checksum, state, statements, done, in_flight, in_flight_hash, in_flight_text,"
     "  in_flight_before, run, transaction)"
     " SELECT $1, $2, $3, $4, $5, 'partial', $6::integer, $8::integer, nullif($9::integer, 0), $10, $11, $12::text[],"
@@ -54,7 +55,7 @@ static const char step_sql[] =
     " " EXACTLY_ONE;
 
 static const char stepped_sql[] =
-    "WITH row AS (UPDATE pawl.migrations SET done = $4::integer, hashes = hashes || $6::text[], in_flight = NULL,"
+    "WITH row AS (UPDATE {ledger}.migrations SET done = $4::integer, hashes = hashes || $6::text[], in_flight = NULL,"
     " state = CASE WHEN statements = $4::integer THEN 'applied' ELSE 'partial' END,"
     " finished_at = CASE WHEN statements = $4::integer THEN pg_catalog.clock_timestamp() END, " TIMES
     " WHERE kind = $1 AND version = $2 AND run = $3"
@@ -62,7 +63,7 @@ static const char stepped_sql[] =
     " " EXACTLY_ONE;
 
 static const char undone_sql[] =
-    "UPDATE pawl.migrations SET in_flight = NULL WHERE kind = $1 AND version = $2 AND run = $3"
+    "UPDATE {ledger}.migrations SET in_flight = NULL WHERE kind = $1 AND version = $2 AND run = $3"
     " AND in_flight = $4::integer AND " LOCK_IS_OURS;
 
 static const char *kind_of(const struct migration *migration) {
@@ -84,23 +85,23 @@ bool record_send_open(struct postgres *postgres, const struct record *record, st
                             migration->file,    migration->checksum, digits_of(record->statements, &statements),
                             record->run};
     bool versioned = migration->kind == MIGRATION_VERSIONED;
-    return postgres_send_often(postgres, versioned ? open_versioned : open_repeatable, values, 7, err);
+    return home_send_often(postgres, versioned ? open_versioned : open_repeatable, values, 7, err);
 }
 
 bool record_send_close(struct postgres *postgres, const struct record *record, struct error *err) {
     const char *values[] = {kind_of(record->migration), record->migration->version, record->run};
-    return postgres_send_often(postgres, record->pooled ? close_pooled : close_sql, values, 3, err);
+    return home_send_often(postgres, record->pooled ? close_pooled : close_sql, values, 3, err);
 }
 
 bool record_send_back(struct postgres *postgres, const struct record *record, struct error *err) {
     const struct migration *migration = record->migration;
     const char *values[] = {kind_of(migration), migration->version, migration->checksum};
-    return postgres_send(postgres, back_sql, values, 3, err);
+    return home_send(postgres, back_sql, values, 3, err);
 }
 
 bool record_send_gone(struct postgres *postgres, const struct record *record, struct error *err) {
     const char *values[] = {kind_of(record->migration), record->migration->version};
-    return postgres_send(postgres, gone_sql, values, 2, err);
+    return home_send(postgres, gone_sql, values, 2, err);
 }
 
 bool record_send_step(struct postgres *postgres, const struct record *record, size_t done,
@@ -119,7 +120,7 @@ bool record_send_step(struct postgres *postgres, const struct record *record, si
                             flight->hash,
                             flight->text,
                             flight->before};
-    return postgres_send(postgres, step_sql, values, 12, err);
+    return home_send(postgres, step_sql, values, 12, err);
 }
 
 bool record_send_stepped(struct postgres *postgres, const struct record *record, size_t done, size_t in_flight,
@@ -127,16 +128,17 @@ bool record_send_stepped(struct postgres *postgres, const struct record *record,
     struct digits after, flying;
     const char *values[] = {kind_of(record->migration), record->migration->version,    record->run,
                             digits_of(done, &after),    digits_of(in_flight, &flying), hashes};
-    return postgres_send(postgres, stepped_sql, values, 6, err);
+    return home_send(postgres, stepped_sql, values, 6, err);
 }
 
 bool record_send_undone(struct postgres *postgres, const struct record *record, size_t in_flight, struct error *err) {
     struct digits flying;
     const char *values[] = {kind_of(record->migration), record->migration->version, record->run,
                             digits_of(in_flight, &flying)};
-    return postgres_send(postgres, undone_sql, values, 4, err);
+    return home_send(postgres, undone_sql, values, 4, err);
 }
 
 bool record_send_changing(struct postgres *postgres, struct error *err) {
-    return postgres_send(postgres, "UPDATE pawl.state SET digest = NULL WHERE digest IS NOT NULL", NULL, 0, err);
+    static const char changing_sql[] = "UPDATE {ledger}.state SET digest = NULL WHERE digest IS NOT NULL";
+    return home_send(postgres, changing_sql, NULL, 0, err);
 }

@@ -2,6 +2,7 @@
 // business, as for every run.
 #include "migrate/repair.h"
 
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 
@@ -12,19 +13,19 @@
 static const struct {
     const char *sql, *nothing;
 } actions[] = {
-    [REPAIR_DONE] = {"UPDATE pawl.migrations SET done = in_flight, in_flight = NULL,"
+    [REPAIR_DONE] = {"UPDATE {ledger}.migrations SET done = in_flight, in_flight = NULL,"
                      " hashes = hashes || coalesce(in_flight_hash, ''),"
                      " state = CASE WHEN in_flight = statements THEN 'applied' ELSE 'partial' END,"
                      " finished_at = CASE WHEN in_flight = statements THEN pg_catalog.now() END" THIS_ONE
                      " AND in_flight IS NOT NULL AND ($2::text IS NULL OR true) RETURNING file",
                      "no statement of it was cut off"},
-    [REPAIR_AGAIN] = {"UPDATE pawl.migrations SET in_flight = NULL" THIS_ONE
+    [REPAIR_AGAIN] = {"UPDATE {ledger}.migrations SET in_flight = NULL" THIS_ONE
                       " AND in_flight IS NOT NULL AND ($2::text IS NULL OR true) RETURNING file",
                       "no statement of it was cut off"},
-    [REPAIR_ACCEPT] = {"UPDATE pawl.migrations SET checksum = $2" THIS_ONE
+    [REPAIR_ACCEPT] = {"UPDATE {ledger}.migrations SET checksum = $2" THIS_ONE
                        " AND state = 'applied' AND checksum <> $2 RETURNING file",
                        "it is not applied, or not changed"},
-    [REPAIR_FORGET] = {"DELETE FROM pawl.migrations" THIS_ONE " AND $2::text IS NULL RETURNING file",
+    [REPAIR_FORGET] = {"DELETE FROM {ledger}.migrations" THIS_ONE " AND $2::text IS NULL RETURNING file",
                        "the ledger does not have it, or its file is still there"},
 };
 
@@ -45,7 +46,7 @@ static bool mend(struct postgres *postgres, const struct migration_set *set, con
                  struct arena *arena, const char **ret_file, struct error *err) {
     const char *values[] = {request->file, checksum_of(set, request->file)};
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, actions[request->action].sql, values, 2, &rows, err))
+    if (!home_query(postgres, actions[request->action].sql, values, 2, &rows, err))
         return error_wrap(err, "cannot mend the ledger");
     if (postgres_row_count(rows) != 1)
         return error_set(err, ERROR_USAGE, "%s: %s", request->file, actions[request->action].nothing);

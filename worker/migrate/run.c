@@ -8,6 +8,7 @@
 #include "migrate/control.h"
 #include "migrate/database.h"
 #include "migrate/forecast.h"
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 #include "migrate/lock.h"
 #include "migrate/rollback.h"
@@ -81,6 +82,8 @@ static bool arrive(struct run *run, const char *digest, bool *ret_known, struct 
     if (settings == POSTGRES_BROKEN)
         return false;
     bool done = take(run->postgres, 1, &rows, settings == POSTGRES_DONE ? err : &late) && settings == POSTGRES_DONE;
+    if (settings == POSTGRES_REFUSED && home_refused(run->postgres, err))
+        return false;
     if (!done && (!*err->sqlstate || err->code == ERROR_DATABASE_UNAVAILABLE))
         return false; // a connection that breaks only after the refusal is found out by the next command
     *ret_known = done && ledger_arrived(rows, run->arena, ret_arrival);
@@ -95,9 +98,12 @@ static bool settle_in(struct run *run, struct error *err) {
 
 // The record of the run and the end of the lock, best effort after a failure.
 static bool depart(struct run *run, const struct ledger_departure *departure, struct error *err) {
-    return ledger_send_departure(run->postgres, run->request->id, departure, err) &&
+    size_t count = 1;
+    return home_send_role(run->postgres, &count, err) &&
+           ledger_send_departure(run->postgres, run->request->id, departure, err) &&
            postgres_sync(run->postgres, err) && lock_send_release(run->postgres, err) &&
-           postgres_sync(run->postgres, err) && take(run->postgres, 1, NULL, err) && take(run->postgres, 1, NULL, err);
+           postgres_sync(run->postgres, err) && take(run->postgres, count, NULL, err) &&
+           take(run->postgres, 1, NULL, err);
 }
 
 // ---- the report --------------------------------------------------------------------------------------------------------
@@ -357,12 +363,12 @@ static bool run_connected(struct run *run, struct error *err) {
 }
 
 // Errors of the ledger's own commands are no migration's fault.
-static void judge(struct error *err) {
+static void judge(const struct postgres *postgres, struct error *err) {
     if (err->code != ERROR_MIGRATION_FAILED || *err->file)
         return;
     bool read_only = !strcmp(err->sqlstate, "25006"), forbidden = !strcmp(err->sqlstate, "42501");
     if (forbidden && !*err->hint)
-        text_copy(err->hint, sizeof(err->hint), view_of(LEDGER_GRANT));
+        ledger_forbidden(postgres, err);
     err->code = read_only ? ERROR_DATABASE_UNAVAILABLE : forbidden ? ERROR_DATABASE_REFUSED : ERROR_INTERNAL;
     if (read_only)
         error_wrap(err, "the database is read-only, perhaps a standby");
@@ -380,7 +386,7 @@ static bool run_once(struct run_database *database, struct run *run, bool *ret_l
     control_leave(run->control, &entry);
     run->round_trips += postgres_round_trips(run->postgres) - trips;
     *ret_lost = !done && !postgres_alive(run->postgres);
-    judge(err);
+    judge(run->postgres, err);
     if (done) // the files' settings, locks and tables are gone already
         database_put(database, run->postgres);
     else

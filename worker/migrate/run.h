@@ -30,6 +30,7 @@ struct run_login_source {
     bool (*fetch)(void *context, bool refused, struct run_login *ret_login, struct error *err);
     void *context; // outlives the database
     bool renewable;
+    const char *schema, *role; // see home.h; checked, and copied; NULL: pawl, and none
 };
 struct run_database *run_database_new_login(const struct run_login_source *source);
 void run_database_free(struct run_database *database);

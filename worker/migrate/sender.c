@@ -1,6 +1,7 @@
 // What is sent for a migration, piece by piece, and what becomes of an item that got on. In which order is left to apply.c and alone.c.
 #include "migrate/sender.h"
 
+#include "migrate/home.h"
 #include "migrate/lock.h"
 #include "migrate/session.h"
 #include "migrate/trace.h"
@@ -67,9 +68,11 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
 }
 
 bool sender_changing(struct sender *sender, size_t index, struct error *err) {
-    if (!stream_room(&sender->stream, err) || !record_send_changing(sender->postgres, err))
+    size_t count = 1;
+    if (!stream_room(&sender->stream, err) || !home_send_role(sender->postgres, &count, err) ||
+        !record_send_changing(sender->postgres, err))
         return false;
-    note(sender, FLIGHT_HOUSEKEEPING, index, 1);
+    note(sender, FLIGHT_HOUSEKEEPING, index, count);
     return true;
 }
 
@@ -174,8 +177,8 @@ static bool copy(struct sender *sender, size_t index, size_t n, struct error *er
     return sender_failed(sender, index, n);
 }
 
-static bool sender_path(struct sender *sender, size_t index, struct error *err) {
-    if (!session_send_path(sender->postgres, sender->order->pooled, err))
+static bool sender_path(struct sender *sender, size_t index, bool back, struct error *err) {
+    if (!session_send_path(sender->postgres, sender->order->pooled, back, err))
         return false;
     note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_PATH);
     return true;
@@ -186,10 +189,11 @@ bool sender_statement(struct sender *sender, size_t index, size_t n, struct erro
     if (statement->kind == STATEMENT_COPY_IN ||
         (statement->text.length > 4 && !strncasecmp(statement->text.data, "COPY", 4)))
         return copy(sender, index, n, err);
+    enum trace_session trace = trace_session(statement);
     text_clear(&sender->sql);
     text_append_view(&sender->sql, statement->text);
     return sender_plain(sender, FLIGHT_STATEMENT, index, n + 1, text_string(&sender->sql), err) &&
-           (!trace_resets(statement) || sender_path(sender, index, err));
+           (trace == TRACE_NOTHING || sender_path(sender, index, trace == TRACE_ROLE_LEFT, err));
 }
 
 bool sender_session(struct sender *sender, size_t index, size_t from, struct error *err) {

@@ -1,30 +1,34 @@
 // The settings of a session and the way back to them.
 #include "migrate/session.h"
 
+#include "migrate/home.h"
+
 #include <stdio.h>
 
 // An orphan (we were killed) dies in half a second, also in the middle of a statement, where the server can look (PostgreSQL 14 on
-// Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role named pawl would find
-// the ledger's schema first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline every
-// command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
+// Linux; elsewhere setting it is an error). Keepalives and the idle limit bound what that cannot see. A role that is named like the
+// ledger's schema would find it first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline
+// every command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
 // default_transaction_isolation is set aside. So are the time limits for statements, transactions and idle sessions, which are meant
 // for the application: they would end a long build at every try, and take our lock away between two. What a file sets itself counts.
 #define ISOLATION(local) "pg_catalog.set_config('default_transaction_isolation', 'read committed', " local ")"
-#define PATH(local)                                                                                                    \
-    "CASE WHEN session_user = 'pawl' THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("             \
+#define ROLE(role, local)                                                                                              \
+    "CASE WHEN " role "::text IS NOT NULL THEN pg_catalog.set_config('role', " role ", " local ") END"
+#define PATH(role, schema, local)                                                                                      \
+    "CASE WHEN coalesce(" role "::text, current_user) = " schema                                                       \
+    " THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("                                            \
     "pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), " local ") END"
+#define WHO ROLE("$4", "$3::boolean") ", " PATH("$4", "$5", "$3::boolean") ", " ISOLATION("$3::boolean")
 #define COMMON                                                                                                         \
     "SELECT pg_catalog.set_config('application_name', $1, $3::boolean),"                                               \
     " pg_catalog.set_config('lock_timeout', $2, $3::boolean),"                                                         \
-    " " PATH("$3::boolean") ","                                                                                        \
-                            " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                          \
-                            " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                \
-                            " pg_catalog.set_config('statement_timeout', '0', $3::boolean),"                           \
-                            " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"       \
-                            " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                        \
-                            " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                    \
-                            " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " ISOLATION(            \
-                                "$3::boolean")
+    " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                                                  \
+    " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                                        \
+    " pg_catalog.set_config('statement_timeout', '0', $3::boolean),"                                                   \
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"                               \
+    " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                                                \
+    " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                                            \
+    " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " WHO
 #define SINCE_14                                                                                                       \
     ", pg_catalog.set_config('idle_session_timeout', '0', $3::boolean),"                                               \
     " CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"                                                              \
@@ -42,22 +46,26 @@ static bool send_all(struct postgres *postgres, const char *const *commands, siz
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err) {
     char lock_timeout[32];
     snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
-    const char *values[] = {session->name, lock_timeout, session->local ? "true" : "false"};
+    const char *values[] = {session->name, lock_timeout, session->local ? "true" : "false", home_role(postgres),
+                            home_schema(postgres)};
     int version = postgres_server_version(postgres);
     const char *sql = version >= 170000 ? settings_17 : version >= 140000 ? settings_14 : settings;
     if (session->local) // it may not be our session: nothing is prepared in it
-        return postgres_send(postgres, sql, values, 3, err);
-    return postgres_send_often(postgres, sql, values, 3, err);
+        return postgres_send(postgres, sql, values, 5, err);
+    return postgres_send_often(postgres, sql, values, 5, err);
 }
 
 bool session_send_reset(struct postgres *postgres, bool local, struct error *err) {
-    const char *const commands[SESSION_RESET] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL",
-                                                 local ? "SELECT " ISOLATION("true") : "SELECT " ISOLATION("false")};
-    return send_all(postgres, commands, SESSION_RESET, err);
+    static const char *const commands[SESSION_RESET - 1] = {"RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"};
+    const char *values[] = {local ? "true" : "false", home_role(postgres)};
+    return send_all(postgres, commands, SESSION_RESET - 1, err) &&
+           postgres_send(postgres, "SELECT " ISOLATION("$1::boolean") ", " ROLE("$2", "$1::boolean"), values, 2, err);
 }
 
-bool session_send_path(struct postgres *postgres, bool local, struct error *err) {
-    return postgres_send(postgres, local ? "SELECT " PATH("true") : "SELECT " PATH("false"), NULL, 0, err);
+bool session_send_path(struct postgres *postgres, bool local, bool back, struct error *err) {
+    const char *values[] = {local ? "true" : "false", back ? home_role(postgres) : NULL, home_schema(postgres)};
+    return postgres_send(postgres, "SELECT " ROLE("$2", "$1::boolean") ", " PATH("$2", "$3", "$1::boolean"), values, 3,
+                         err);
 }
 
 bool session_send_clean(struct postgres *postgres, struct error *err) {

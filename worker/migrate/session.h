@@ -12,10 +12,12 @@ struct session {
 // Each queues a fixed number of commands; as many answers are to be received.
 enum { SESSION_SETTINGS = 1, SESSION_RESET = 4, SESSION_PATH = 1, SESSION_CLEAN = 1, SESSION_SCRUB = 4 };
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err);
-// Role and settings back to those of the connection: before the ledger is written. Works inside a transaction, and undone with it.
+// Role and settings back to those of the target (home.h) and the connection: before the ledger is written. Works inside a transaction, and
+// undone with it.
 bool session_send_reset(struct postgres *postgres, bool local, struct error *err); // local: see struct session
-// After a file has set its search_path back: for a role named pawl "$user" is not to mean the ledger's schema.
-bool session_send_path(struct postgres *postgres, bool local, struct error *err);
+// After a file has changed its role or set its search_path back: for a role that is named like the ledger's schema "$user" is not to mean
+// that. `back`: it has left the target's role, which is assumed again.
+bool session_send_path(struct postgres *postgres, bool local, bool back, struct error *err);
 // What a file left behind in the session: temporary tables. Outside a transaction.
 bool session_send_clean(struct postgres *postgres, struct error *err);
 // The same and more: cursors, prepared statements (ours too: see postgres_forget_prepared), channels listened to.

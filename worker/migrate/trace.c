@@ -50,9 +50,17 @@ bool trace_names(const struct statement *statement) {
     return word.length > 0;
 }
 
-bool trace_resets(const struct statement *statement) {
-    struct view rest = statement->text, word = next_word(&rest);
-    return is_word(word, "RESET") || (is_word(word, "SET") && speaks_of(rest, view_of("DEFAULT")));
+enum trace_session trace_session(const struct statement *statement) {
+    struct view rest = statement->text, verb = next_word(&rest), word = next_word(&rest);
+    if (!is_word(verb, "RESET") && !is_word(verb, "SET"))
+        return TRACE_NOTHING;
+    while (is_word(word, "SESSION") || is_word(word, "LOCAL"))
+        word = next_word(&rest);
+    bool back = is_word(verb, "RESET") || speaks_of(rest, view_of("DEFAULT"));
+    bool role = is_word(word, "ROLE") || is_word(word, "AUTHORIZATION") || is_word(word, "session_authorization");
+    if (role && back)
+        return TRACE_ROLE_LEFT;
+    return role || back ? TRACE_PATH : TRACE_NOTHING;
 }
 
 // CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP TABLE [IF NOT EXISTS] name, CREATE TEMP [RECURSIVE] VIEW name, SELECT ... INTO TEMP [TABLE] name.

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "migrate/database.h"
+#include "migrate/home.h"
 #include "migrate/ledger.h"
 #include "migrate/session.h"
 
@@ -124,7 +125,8 @@ static uint64_t number_of(const struct postgres_rows *rows, size_t column) {
 static void note(struct watch *watch, const char *text) {
     struct error ignored = {0};
     const char *values[] = {watch->order.run, text};
-    watch->noted = postgres_execute(watch->postgres, LEDGER_PROGRESS, values, 2, &ignored) && text;
+    cleanup_rows struct postgres_rows *rows = NULL;
+    watch->noted = home_query(watch->postgres, LEDGER_PROGRESS, values, 2, &rows, &ignored) && text;
 }
 
 static void tell(struct watch *watch, const struct postgres_rows *rows, const struct watch_sight *sight) {
@@ -156,7 +158,7 @@ static bool look(struct watch *watch) {
     int version = postgres_server_version(watch->postgres);
     const char *sql = version >= 140000 ? look_sql : version >= 130000 ? look_sql_13 : look_sql_12;
     const char *values[] = {watch->pid, watch->name};
-    if (!postgres_query(watch->postgres, sql, values, 2, &rows, &ignored))
+    if (!home_query_login(watch->postgres, sql, values, 2, &rows, &ignored))
         return false;
     struct watch_sight sight = {0};
     if (postgres_row_count(rows) > 0)

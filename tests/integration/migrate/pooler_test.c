@@ -1,3 +1,5 @@
+#include "migrate/history.h"
+
 #include "world.h"
 
 #include <grp.h>
@@ -12,6 +14,8 @@
 // The real PgBouncer in front of the test's server, in the mode given. It refuses to run as root, as the server does.
 struct pooler {
     char folder[64];
+    const char *login,
+        *ignored; // who it is at the server, NULL: pawl; start-up parameters that it drops, NULL: one that nobody gives
     pid_t pid;
 };
 
@@ -30,11 +34,12 @@ static void pooler_start(struct pooler *pooler, const char *mode) {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fprintf(file,
-            "[databases]\n* = host=%s user=pawl\n[pgbouncer]\nunix_socket_dir = %s\nlisten_addr =\nlisten_port = "
+            "[databases]\n* = host=%s user=%s\n[pgbouncer]\nunix_socket_dir = %s\nlisten_addr =\nlisten_port = "
             "6432\nauth_type "
             "= any\n"
-            "pool_mode = %s\ndefault_pool_size = 3\nlogfile = %s/log\nignore_startup_parameters = extra_float_digits\n",
-            getenv("PGHOST"), pooler->folder, mode, pooler->folder);
+            "pool_mode = %s\ndefault_pool_size = 3\nlogfile = %s/log\nignore_startup_parameters = %s\n",
+            getenv("PGHOST"), pooler->login ? pooler->login : "pawl", pooler->folder, mode, pooler->folder,
+            pooler->ignored ? pooler->ignored : "extra_float_digits");
     // auth_type any needs no password file; every client is the user named here.
     assert_int_equal(fclose(file), 0);
     pooler->pid = fork();
@@ -173,6 +178,132 @@ static void a_pooler_that_pools_sessions_is_no_obstacle_when_declared(void **sta
     pooler_stop(&pooler);
 }
 
+#define OWNER "Pool's \"owner\" \\ x"
+#define OWNER_QUOTED "\"Pool's \"\"owner\"\" \\ x\""
+
+// A login that may do nothing but assume the role, and the database is the role's.
+static void create_owner(const struct world *world) {
+    database_do(&world->database,
+                "DO $$BEGIN CREATE ROLE " OWNER_QUOTED "; EXCEPTION WHEN duplicate_object THEN NULL; END$$");
+    database_do(&world->database,
+                "DO $$BEGIN CREATE ROLE pawl_pooled LOGIN NOINHERIT; EXCEPTION WHEN duplicate_object THEN NULL; END$$");
+    database_do(&world->database,
+                "DO $$BEGIN CREATE ROLE pawl_visitor LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$");
+    database_do(&world->database, "GRANT " OWNER_QUOTED " TO pawl_pooled");
+    database_do(&world->database,
+                arena_printf(world->arena, "ALTER DATABASE %s OWNER TO " OWNER_QUOTED, world->database.name));
+}
+
+static void connect_as_owner(struct world *world, const struct pooler *pooler, const char *role) {
+    const char *url =
+        arena_printf(world->arena, "postgresql://pawl@/%s?host=%s&port=6432", world->database.name, pooler->folder);
+    world_move(world, url, "ledger_two", role);
+}
+
+static const char *owners(struct world *world) {
+    return world_ask(world,
+                     "SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ', ') FROM pg_class WHERE relnamespace"
+                     " IN ('public'::regnamespace, 'ledger_two'::regnamespace)");
+}
+
+// One that refuses start-up parameters, and one that drops them without a word.
+static void a_role_is_assumed_through_a_transaction_pooler(void **state) {
+    struct world *world = *state;
+    create_owner(world);
+    for (int i = 0; i < 2; i++) {
+        struct pooler pooler = {.login = "pawl_pooled", .ignored = i ? "options" : NULL};
+        pooler_start(&pooler, "transaction");
+        connect_as_owner(world, &pooler, OWNER);
+        database_do(&world->database, "DROP TABLE IF EXISTS public.a, public.b, public.c, public.d, public.e CASCADE");
+        database_do(&world->database, "DROP SCHEMA IF EXISTS ledger_two CASCADE");
+        world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nRESET ROLE;\nCREATE TABLE b (x int);");
+        world_file(world, "2_c.sql",
+                   "SET SESSION AUTHORIZATION DEFAULT;\nCREATE TABLE c (x int);\nRESET ALL;\n"
+                   "CREATE TABLE d (x int);");
+        world_file(world, "3_e.sql", "CREATE TABLE e (x int);\nSET ROLE NONE;");
+        world_file(world, "repeat_v.sql", "CREATE OR REPLACE VIEW v AS SELECT * FROM a;");
+        world->request.plan_only = true;
+        world_must_run(world, "plan");
+        assert_int_equal(world->report.count, 4);
+        world->request.plan_only = false;
+        world_must_run(world, "r1");
+        assert_int_equal(world->report.count, 4);
+        assert_string_equal(owners(world), OWNER);
+        world_must_run(world, "r2");
+        assert_string_equal(world->report.state, "nothing_pending");
+        assert_int_equal(world->report.round_trips, 1);
+        world_file(world, "4_f.sql", "SELECT 1/0;");
+        assert_false(world_run(world, "r3"));
+        struct history_run run = {0};
+        bool found = false;
+        assert_true(history_find(world->connections, "r3", world->control, world->arena, &run, &found, &world->err));
+        assert_string_equal(run.state, "failed");
+        struct error refusal = {.code = ERROR_SOURCE_INVALID, .message = "no"};
+        assert_true(history_refuse(world->connections, &world->request, &refusal, world->control, &world->err));
+        world->request.plan_only = true;
+        world_must_run(world, "plan");
+        assert_int_equal(world->report.applied_before, 4);
+        world->request.plan_only = false;
+        world_remove(world, "4_f.sql");
+        world_is_quiet(world);
+        pooler_stop(&pooler);
+    }
+}
+
+// A session of the server goes on to whoever comes next as it was.
+static void the_role_does_not_stay_in_the_poolers_sessions(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {.login = "pawl_pooled"};
+    create_owner(world);
+    pooler_start(&pooler, "transaction");
+    connect_as_owner(world, &pooler, OWNER);
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nRESET ROLE;");
+    world_must_run(world, "r1");
+    struct database through = world->database;
+    snprintf(through.url, sizeof(through.url), "%s", world->url);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(database_ask(&through, world->arena, "SELECT current_user"), "pawl_pooled");
+    pooler_stop(&pooler);
+}
+
+static void a_role_is_assumed_through_a_session_pooler(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {.login = "pawl_pooled"};
+    create_owner(world);
+    pooler_start(&pooler, "session");
+    connect_as_owner(world, &pooler, OWNER);
+    world->request.session_pooler = true;
+    world_file(world, "1_a.sql",
+               "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY ai ON a (x);\nRESET ROLE;\n"
+               "CREATE TABLE b (x int);\nVACUUM b;\nCREATE TABLE c (x int);");
+    world_must_run(world, "r1");
+    assert_string_equal(owners(world), OWNER);
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
+static void a_role_that_may_not_be_assumed_is_told_through_a_pooler_too(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {.login = "pawl_visitor"};
+    create_owner(world);
+    pooler_start(&pooler, "transaction");
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    static const struct {
+        const char *role, *sqlstate, *hint;
+    } cases[] = {{OWNER, "42501", "GRANT " OWNER_QUOTED " TO "}, {"no such role", "22023", "Create that role"}};
+    for (int i = 0; i < 4; i++) {
+        connect_as_owner(world, &pooler, cases[i % 2].role);
+        world->request.plan_only = i >= 2;
+        assert_false(world_run(world, "r1"));
+        assert_int_equal(world->err.code, ERROR_DATABASE_REFUSED);
+        assert_string_equal(world->err.sqlstate, cases[i % 2].sqlstate);
+        assert_non_null(strstr(world->err.message, "the target's role cannot be assumed"));
+        assert_int_equal(strncmp(world->err.hint, cases[i % 2].hint, strlen(cases[i % 2].hint)), 0);
+    }
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
 struct racer {
     struct world *world;
     const char *url;
@@ -274,6 +405,10 @@ int main(void) {
         TEST(nobody_watches_through_a_pooler),
         TEST(what_needs_a_session_is_refused_by_name_before_anything_runs),
         TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
+        TEST(a_role_is_assumed_through_a_transaction_pooler),
+        TEST(the_role_does_not_stay_in_the_poolers_sessions),
+        TEST(a_role_is_assumed_through_a_session_pooler),
+        TEST(a_role_that_may_not_be_assumed_is_told_through_a_pooler_too),
         TEST(many_at_once_through_the_pooler_and_past_it_apply_each_file_once),
         TEST(a_batch_holds_nothing_between_its_rounds),
         TEST(several_at_once_share_a_batch_and_touch_each_row_once),

@@ -7,6 +7,7 @@
 
 struct world {
     struct database database;
+    char url[512]; // of world_move
     char folder[64];
     struct arena *arena;
     struct run_database *connections;
@@ -43,6 +44,22 @@ static inline int world_end(void **state) {
     arena_free(world->arena);
     memory_cleanup(state);
     return 0;
+}
+
+static inline bool world_log_in(void *context, bool refused, struct run_login *ret_login, struct error *err) {
+    const struct world *world = context;
+    (void)refused, (void)err;
+    *ret_login = (struct run_login){0};
+    secret_set(&ret_login->url, world->url);
+    return true;
+}
+
+// From now on through `url`, to the ledger in `schema`, as `role`; NULL: the database's, pawl and none.
+static inline void world_move(struct world *world, const char *url, const char *schema, const char *role) {
+    struct run_login_source source = {.fetch = world_log_in, .context = world, .schema = schema, .role = role};
+    snprintf(world->url, sizeof(world->url), "%s", url ? url : world->database.url);
+    run_database_free(world->connections);
+    world->connections = run_database_new_login(&source);
 }
 
 static inline void world_file(const struct world *world, const char *name, const char *text) {

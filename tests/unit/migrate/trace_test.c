@@ -37,6 +37,46 @@ static void what_outlives_its_transaction_is_seen(void **state) {
         assert_false(trace_names(&(struct statement){.text = view_of(no[i])}));
 }
 
+static void who_a_file_becomes_is_seen(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        enum trace_session trace;
+    } cases[] = {
+        {"RESET ROLE", TRACE_ROLE_LEFT},
+        {"reset role", TRACE_ROLE_LEFT},
+        {"SET ROLE TO DEFAULT", TRACE_ROLE_LEFT},
+        {"SET LOCAL role = default", TRACE_ROLE_LEFT},
+        {"RESET SESSION AUTHORIZATION", TRACE_ROLE_LEFT},
+        {"RESET session_authorization", TRACE_ROLE_LEFT},
+        {"SET SESSION AUTHORIZATION DEFAULT", TRACE_ROLE_LEFT},
+        {"SET LOCAL SESSION AUTHORIZATION DEFAULT", TRACE_ROLE_LEFT},
+        {"set session\nsession authorization\tdefault", TRACE_ROLE_LEFT},
+        {"SET ROLE NONE", TRACE_PATH},
+        {"SET ROLE someone", TRACE_PATH},
+        {"SET LOCAL ROLE 'someone'", TRACE_PATH},
+        {"SET SESSION ROLE \"some one\"", TRACE_PATH},
+        {"SET role = someone", TRACE_PATH},
+        {"SET SESSION AUTHORIZATION 'someone'", TRACE_PATH},
+        {"RESET ALL", TRACE_PATH},
+        {"RESET search_path", TRACE_PATH},
+        {"SET search_path TO DEFAULT", TRACE_PATH},
+        {"SET SESSION search_path = DEFAULT", TRACE_PATH},
+        {"SET search_path = role", TRACE_NOTHING},
+        {"SET SESSION lock_timeout = 1", TRACE_NOTHING},
+        {"DISCARD TEMP", TRACE_NOTHING},
+        {"SELECT 'RESET ROLE'", TRACE_NOTHING},
+        {"CREATE ROLE role", TRACE_NOTHING},
+        {"ALTER ROLE x RESET ALL", TRACE_NOTHING},
+        {"", TRACE_NOTHING},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct statement statement = saying(cases[i].text);
+        if (trace_session(&statement) != cases[i].trace)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
 static size_t lost(const char *const *texts, size_t count, size_t done, struct view *ret_table) {
     struct statement statements[8];
     const struct statement *pointers[8];
@@ -79,6 +119,7 @@ static void a_table_that_was_dropped_is_made_again_or_lasts_is_not_lost(void **s
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_outlives_its_transaction_is_seen),
+        cmocka_unit_test(who_a_file_becomes_is_seen),
         cmocka_unit_test(a_temporary_table_that_is_needed_later_is_lost),
         cmocka_unit_test(a_table_that_was_dropped_is_made_again_or_lasts_is_not_lost),
     };
