@@ -71,17 +71,21 @@ output "next" {
 }
 
 locals {
-  grants = var.cloud_sql == null || !var.database_iam ? null : join("\n", [
-    "GRANT CREATE ON DATABASE \"${var.cloud_sql.database}\" TO \"${local.iam_user}\";",
-    "GRANT CREATE ON SCHEMA public TO \"${local.iam_user}\";",
-  ])
+  creator = replace(var.role == null ? local.iam_user : var.role, "\"", "\"\"")
+  grants = var.cloud_sql == null || !var.database_iam ? null : join("\n", concat(
+    var.role == null ? [] : ["GRANT \"${local.creator}\" TO \"${local.iam_user}\";"],
+    [
+      "GRANT CREATE ON DATABASE \"${var.cloud_sql.database}\" TO \"${local.creator}\";",
+      "GRANT CREATE ON SCHEMA public TO \"${local.creator}\";",
+    ],
+  ))
   # Without targets the one target; with a file of one's own their names are not known here.
   target_names  = var.targets_secret != null ? ["TARGET"] : length(var.targets) > 0 ? var.targets[*].name : [var.target]
   demands_proof = length(concat(var.proof_repository_ids, var.proof_owner_ids)) > 0
 
   steps = compact([
     local.grants == null ? "" : <<-EOT
-      Let the worker's own account create things in the database. Once, as an owner: paste the last two lines into Cloud SQL
+      Let the worker's own account create things in the database. Once, as an owner: paste the last lines into Cloud SQL
          Studio in the console, as the user postgres, or:
 
          gcloud sql users set-password postgres --project=${var.project} --instance=${var.name} --prompt-for-password

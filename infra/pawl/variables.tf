@@ -71,6 +71,18 @@ variable "target" {
   default     = "default"
 }
 
+variable "schema" {
+  description = "The schema of the ledger, if not pawl. Another one is another ledger, and an empty one at first."
+  type        = string
+  default     = null
+}
+
+variable "role" {
+  description = "The role of the database that everything is done as, and that owns what is created; the worker's login must be a member of it. null: the login itself."
+  type        = string
+  default     = null
+}
+
 variable "lock_timeout" {
   description = "How long a statement may wait for a table before its migration is rolled back and tried again."
   type        = string
@@ -241,6 +253,8 @@ variable "targets" {
     database      = optional(string)
     database_iam  = optional(bool)
     migrations    = optional(string)
+    schema        = optional(string)
+    role          = optional(string)
     subscriptions = optional(list(string))
     out_of_order  = optional(bool)
     rollback      = optional(bool)

@@ -209,6 +209,26 @@ subtest 'by private IP' => sub {
     is_deeply $is->{sockets}, [], 'without a socket';
 };
 
+subtest 'with a schema and a role' => sub {
+    my $is = values_of(database_iam => JSON::PP::true, schema => 'ledger_two', role => 'values "owner"');
+    my $environment = $is->{environment};
+    is $environment->{PAWL_SCHEMA}, 'ledger_two',     'the schema';
+    is $environment->{PAWL_ROLE},   'values "owner"', 'the role';
+    worker_takes($environment, 'with a schema and a role');
+    my $database = Pawl::Postgres->new;
+    my ($user) = $environment->{DATABASE_URL} =~ /user=(\S+)/;
+    my $name   = $database->name;
+    $database->execute(qq(CREATE ROLE "$user" LOGIN; CREATE ROLE "values ""owner"""));
+    $database->execute($is->{grants} =~ s/"app"/"$name"/r);
+    my $process = Pawl::Process->start(name => 'migrate', quiet => 1, command => [built('pawl'), 'migrate'],
+        env => {(map { $_ => $environment->{$_} } qw(PAWL_SCHEMA PAWL_ROLE)), DATABASE_URL => "host=$ENV{PGHOST} dbname=$name user=$user",
+            PAWL_MIGRATIONS => "$FindBin::Bin/../../migrations"});
+    is $process->wait_end(60), 0, 'with the grants it migrates' or diag $process->err;
+    is $database->value(q(SELECT string_agg(DISTINCT tableowner, ', ') FROM pg_tables WHERE schemaname IN ('public', 'ledger_two'))),
+        'values "owner"', 'and the role owns everything';
+    $database->execute(qq(DROP OWNED BY "values ""owner"""; DROP ROLE "values ""owner""", "$user"));
+};
+
 subtest 'with proofs demanded' => sub {
     my $is = values_of(github => \%github, proof_repository_ids => ['8', '9'], proof_environments => ['production'], proof_refs => ['refs/heads/main']);
     my %proof = map { $_ => $is->{environment}{$_} } grep {/PROOF/} keys %{$is->{environment}};
@@ -224,7 +244,7 @@ subtest 'with targets' => sub {
         targets => [
             {name => 'shop', subscriptions => ['projects/shop-1/subscriptions/pawl-push'], rollback => JSON::PP::true, lock_wait => '60s'},
             {name => 'log', database => 'secret:projects/other/secrets/log-url/versions/latest'},
-            {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far'},
+            {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far', schema => 'far', role => 'far_owner'},
         ]);
     my $environment = $is->{environment};
     is $environment->{PAWL_TARGETS}, 'secret:projects/42/secrets/pawl-targets/versions/1', 'the file is a secret, by version';
@@ -233,7 +253,8 @@ subtest 'with targets' => sub {
         {name => 'shop', database => 'secret:projects/shop-1/secrets/pawl-database-url/versions/latest', subscriptions => ['projects/shop-1/subscriptions/pawl-push'],
             rollback => JSON::PP::true, lock_wait => '60s'},
         {name => 'log', database => 'secret:projects/other/secrets/log-url/versions/latest'},
-        {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far'},
+        {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far',
+            schema => 'far', role => 'far_owner'},
     ], 'that says what was said, and the instance of the module for what named none';
     is_deeply $is->{target_secrets}, ['projects/other/secrets/log-url'], 'the secrets that the worker must read';
     is_deeply $is->{sockets}, ['shop-1:europe-west1:pawl', 'example.com:far-1:us-east1:main'], 'the sockets that it must have';

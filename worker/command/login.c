@@ -93,7 +93,10 @@ static bool fetch(void *context, bool refused, struct run_login *ret_login, stru
 }
 
 struct run_database *login_database(struct login *login) {
-    struct run_login_source source = {
-        .fetch = fetch, .context = login, .renewable = secret_is_reference(login->given.value)};
+    struct run_login_source source = {.fetch = fetch,
+                                      .context = login,
+                                      .renewable = secret_is_reference(login->given.value),
+                                      .schema = login->settings.schema,
+                                      .role = login->settings.role};
     return run_database_new_login(&source);
 }

@@ -8,6 +8,7 @@ struct login; // thread-safe
 struct login_settings {
     const char *url;                 // a connection string, or "secret:..."; copied
     bool iam;                        // an access token is the password
+    const char *schema, *role;       // see struct run_login_source
     const char *secret_endpoint;     // NULL = Secret Manager's own; outlives the login
     struct credentials *credentials; // outlives the login; NULL where login_needs_credentials() says no
 };

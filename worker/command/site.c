@@ -2,6 +2,7 @@
 #include "command/site.h"
 #include "google/secret.h"
 #include "google/smallfile.h"
+#include "migrate/home.h"
 
 static bool need_cloud(const struct options *options, struct cloud *cloud, struct error *err) {
     return cloud->credentials || cloud_open(options, cloud, err);
@@ -35,11 +36,17 @@ bool site_targets(const struct options *options, uint64_t lock_wait_ms, struct c
         .database = arena_string(arena, options->database_url),
         .database_iam = options->database_iam,
         .migrations = options->migrations,
+        .schema = options->schema,
+        .role = options->role,
         .lock_wait_ms = lock_wait_ms,
         .lock_timeout_ms = options->lock_timeout,
         .out_of_order = options->allow_out_of_order,
         .rollback = options->allow_rollback,
     };
+    if (!home_check_schema(target.schema, err))
+        return error_wrap(err, "PAWL_SCHEMA");
+    if (target.role && !home_check_role(target.role, err))
+        return error_wrap(err, "PAWL_ROLE");
     if (options->targets && options->database_url)
         return error_set(err, ERROR_CONFIGURATION, "PAWL_TARGETS and DATABASE_URL are both set: which is meant?");
     if (options->targets)
@@ -57,6 +64,8 @@ bool site_open(const struct options *options, const struct target *target, unsig
     struct login_settings who = {
         .url = target->database,
         .iam = target->database_iam,
+        .schema = target->schema,
+        .role = target->role,
         .secret_endpoint = options->secret_endpoint,
         .credentials = cloud->credentials,
     };

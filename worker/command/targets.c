@@ -2,6 +2,7 @@
 #include "command/targets.h"
 #include "base/json.h"
 #include "google/pubsub.h"
+#include "migrate/home.h"
 #include <string.h>
 
 enum { NAME_MAX_BYTES = 63, SUBSCRIPTIONS_MAX = 100, LOCK_WAIT_MAX_MS = 3600000, LOCK_TIMEOUT_MAX_MS = 3600000 };
@@ -44,6 +45,27 @@ static bool read_migrations(const struct json *json, struct arena *arena, struct
         return wrong(err, "a folder");
     target->migrations = arena_copy(arena, folder.data, folder.length);
     return true;
+}
+
+// A text without NUL that `check` lets pass.
+static bool read_word(const struct json *json, bool (*check)(const char *name, struct error *err), struct arena *arena,
+                      const char **ret_word, struct error *err) {
+    struct view view;
+    if (!json_string(json, &view))
+        return wrong(err, "a text");
+    const char *word = arena_copy(arena, view.data, view.length);
+    if (!check(word, err))
+        return false;
+    *ret_word = word;
+    return true;
+}
+
+static bool read_schema(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    return read_word(json, home_check_schema, arena, &target->schema, err);
+}
+
+static bool read_role(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    return read_word(json, home_check_role, arena, &target->role, err);
 }
 
 static bool is_listed(const char *const *list, const char *name) {
@@ -118,6 +140,8 @@ static const struct {
     {"database", read_database, true},
     {"database_iam", read_iam, false},
     {"migrations", read_migrations, false},
+    {"schema", read_schema, false},
+    {"role", read_role, false},
     {"subscriptions", read_subscriptions, false},
     {"out_of_order", read_out_of_order, false},
     {"rollback", read_rollback, false},
@@ -149,14 +173,14 @@ static bool read_target(const struct json *json, struct arena *arena, struct tar
     return true;
 }
 
-// Two names for one database would share its ledger.
+// Two names for one ledger: which of them does a row belong to?
 static bool check_twins(const struct targets *targets, struct error *err) {
     const struct target *last = &targets->items[targets->count - 1];
     for (const struct target *other = targets->items; other < last; other++) {
         if (strcmp(other->name, last->name) == 0)
             return error_set(err, ERROR_CONFIGURATION, "there is another target '%s'", last->name);
-        if (strcmp(other->database, last->database) == 0)
-            return error_set(err, ERROR_CONFIGURATION, "it has the same database as '%s'", other->name);
+        if (strcmp(other->database, last->database) == 0 && strcmp(other->schema, last->schema) == 0)
+            return error_set(err, ERROR_CONFIGURATION, "it has the same database and schema as '%s'", other->name);
     }
     return true;
 }

@@ -12,6 +12,8 @@ struct target {
     char *database;                   // a connection string, or "secret:..."
     bool database_iam;                // see command/login.h
     const char *migrations;           // the folder
+    const char *schema;               // of the ledger; with the role, see migrate/home.h
+    const char *role;                 // NULL: that of the login
     const char *const *subscriptions; // full names, NULL-terminated: only their messages; NULL: everybody's
     bool out_of_order;                // messages may ask for versions below the newest applied one
     bool rollback;                    // messages may ask for a rollback

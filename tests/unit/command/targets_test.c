@@ -30,7 +30,7 @@ static int tear_down(void **state) {
 
 static bool read(const char *json, struct targets *ret_targets, struct error *err) {
     const struct target defaults = {
-        .name = "default", .migrations = "migrations", .lock_wait_ms = 8000, .lock_timeout_ms = 200};
+        .name = "default", .migrations = "migrations", .schema = "pawl", .lock_wait_ms = 8000, .lock_timeout_ms = 200};
     return targets_read(view_of(json), &defaults, arena, ret_targets, err);
 }
 
@@ -61,6 +61,7 @@ static void a_target_has_what_it_says(void **state) {
         "{\"targets\":[{\"name\":\"orders-db_2\",\"database\":\"secret:projects/p/secrets/s/versions/1\","
         "\"database_iam\":true,\"out_of_order\":true,\"rollback\":true,\"migrations\":\"/m\",\"subscriptions\":[\"" DEV
         "\",\"" OPS "\"],"
+        "\"schema\":\"ledger_two\",\"role\":\"Shop's \\\"owner\\\" \\\\ caf\\u00e9\","
         "\"lock_wait\":\"570s\",\"lock_timeout\":\"1s\"}]}");
     assert_int_equal(targets.count, 1);
     const struct target *target = &targets.items[0];
@@ -70,6 +71,8 @@ static void a_target_has_what_it_says(void **state) {
     assert_true(target->out_of_order);
     assert_true(target->rollback);
     assert_string_equal(target->migrations, "/m");
+    assert_string_equal(target->schema, "ledger_two");
+    assert_string_equal(target->role, "Shop's \"owner\" \\ caf\xc3\xa9");
     assert_string_equal(target->subscriptions[0], DEV);
     assert_string_equal(target->subscriptions[1], OPS);
     assert_null(target->subscriptions[2]);
@@ -83,6 +86,8 @@ static void what_a_target_does_not_say_is_the_options_business(void **state) {
     const struct target *target = &targets.items[0];
     assert_string_equal(target->name, "a");
     assert_string_equal(target->migrations, "migrations");
+    assert_string_equal(target->schema, "pawl");
+    assert_null(target->role);
     assert_false(target->database_iam);
     assert_false(target->out_of_order);
     assert_false(target->rollback);
@@ -126,6 +131,18 @@ static void a_member_that_is_wrong_is_named(void **state) {
         {TARGET(",\"rollback\":\"true\""), "rollback: must be true or false"},
         {TARGET(",\"migrations\":\"\""), "migrations: must be a folder"},
         {TARGET(",\"migrations\":[\"m\"]"), "migrations: must be a folder"},
+        {TARGET(",\"schema\":\"\""), "schema: must be 1 to 63 of a-z"},
+        {TARGET(",\"schema\":\"Ledger\""), "schema: must be 1 to 63 of a-z"},
+        {TARGET(",\"schema\":\"pg_ledger\""), "schema: must not begin with pg_"},
+        {TARGET(",\"schema\":\"public\""), "schema: must not be public"},
+        {TARGET(",\"schema\":null"), "schema: must be a text"},
+        {TARGET(",\"schema\":\"a\",\"schema\":\"b\""), "two members of one name"},
+        {TARGET(",\"Schema\":\"a\""), "a member 'Schema', which is none"},
+        {TARGET(",\"role\":\"\""), "role: must be the name of a role"},
+        {TARGET(",\"role\":\"a\\nb\""), "role: must be the name of a role"},
+        {TARGET(",\"role\":\"none\""), "role: must not be none"},
+        {TARGET(",\"role\":7"), "role: must be a text"},
+        {TARGET(",\"role\":\"a\",\"role\":\"a\""), "two members of one name"},
         {TARGET(",\"lock_wait\":30"), "lock_wait: must be a time"},
         {TARGET(",\"lock_wait\":\"3601s\""), "lock_wait: must be a time"},
         {TARGET(",\"lock_wait\":\"soon\""), "lock_wait: must be a time"},
@@ -180,7 +197,18 @@ static void two_targets_differ_in_name_and_database(void **state) {
     must_refuse("{\"targets\":[{\"name\":\"a\",\"database\":\"1\"},{\"name\":\"a\",\"database\":\"2\"}]}",
                 "another target 'a'");
     must_refuse("{\"targets\":[{\"name\":\"a\",\"database\":\"1\"},{\"name\":\"b\",\"database\":\"1\"}]}",
-                "target 'b': it has the same database as 'a'");
+                "target 'b': it has the same database and schema as 'a'");
+}
+
+static void two_targets_of_one_database_differ_in_the_schema(void **state) {
+    (void)state;
+#define TWO(first, second)                                                                                             \
+    "{\"targets\":[{\"name\":\"a\",\"database\":\"1\"" first "},{\"name\":\"b\",\"database\":\"1\"" second "}]}"
+    assert_int_equal(must_read(TWO("", ",\"schema\":\"other\"")).count, 2);
+    assert_int_equal(must_read(TWO(",\"schema\":\"x\"", ",\"schema\":\"y\"")).count, 2);
+    must_refuse(TWO(",\"schema\":\"pawl\"", ""), "target 'b': it has the same database and schema as 'a'");
+    must_refuse(TWO(",\"schema\":\"x\",\"role\":\"r\"", ",\"schema\":\"x\",\"role\":\"s\""),
+                "target 'b': it has the same database and schema as 'a'");
 }
 
 static void targets_are_counted(void **state) {
@@ -287,6 +315,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_name_is_one_that_a_message_can_say, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_subscription_has_its_full_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_targets_differ_in_name_and_database, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_targets_of_one_database_differ_in_the_schema, set_up, tear_down),
         cmocka_unit_test_setup_teardown(targets_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_string_is_forgotten, set_up, tear_down),
         cmocka_unit_test(a_message_that_names_its_target_reaches_it),
