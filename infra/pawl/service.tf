@@ -19,7 +19,7 @@ locals {
     PAWL_TARGET              = local.has_targets ? "" : var.target
     PAWL_TARGETS             = local.targets_file
     PAWL_DATABASE_IAM        = var.database_iam ? "true" : ""
-    PAWL_SCHEMA              = var.schema == null ? "" : var.schema
+    PAWL_SCHEMA              = var.schema
     PAWL_ROLE                = var.role == null ? "" : var.role
     PAWL_OUT_OF_ORDER        = var.allow_out_of_order ? "true" : ""
     PAWL_ROLLBACK            = var.allow_rollback ? "true" : ""

@@ -72,15 +72,23 @@ variable "target" {
 }
 
 variable "schema" {
-  description = "The schema of the ledger, if not pawl. Another one is another ledger, and an empty one at first."
+  description = "The schema of the ledger. Another one is another ledger, and an empty one at first."
   type        = string
-  default     = null
+  default     = "pawl"
+  validation {
+    condition     = can(regex("^[a-z_][a-z0-9_]{0,62}$", var.schema)) && !can(regex("^(pg_.*|public|information_schema)$", var.schema))
+    error_message = "A schema is 1 to 63 of a-z, 0-9 and _, does not begin with a digit or pg_, and is for the ledger alone."
+  }
 }
 
 variable "role" {
   description = "The role of the database that everything is done as, and that owns what is created; the worker's login must be a member of it. null: the login itself."
   type        = string
   default     = null
+  validation {
+    condition     = var.role == null ? true : can(regex("^[^[:cntrl:]]{1,63}$", var.role)) && var.role != "none"
+    error_message = "A role is named by 1 to 63 bytes without control characters, and not none."
+  }
 }
 
 variable "lock_timeout" {
@@ -265,6 +273,15 @@ variable "targets" {
   validation {
     condition     = alltrue([for target in var.targets : can(regex("^[a-z0-9_-]{1,63}$", target.name))])
     error_message = "A target's name is 1 to 63 of a-z, 0-9, _ and -."
+  }
+  validation {
+    condition = alltrue([for target in var.targets : target.schema == null ? true :
+    can(regex("^[a-z_][a-z0-9_]{0,62}$", target.schema)) && !can(regex("^(pg_.*|public|information_schema)$", target.schema))])
+    error_message = "A target's schema is 1 to 63 of a-z, 0-9 and _, does not begin with a digit or pg_, and is for the ledger alone."
+  }
+  validation {
+    condition     = alltrue([for target in var.targets : target.role == null ? true : can(regex("^[^[:cntrl:]]{1,63}$", target.role)) && target.role != "none"])
+    error_message = "A target's role is named by 1 to 63 bytes without control characters, and not none."
   }
   validation {
     condition     = length(distinct(var.targets[*].name)) == length(var.targets) && length(var.targets) <= 16

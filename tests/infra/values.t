@@ -90,6 +90,8 @@ my @admitted = (
     {targets => [{name => 'shop', database => 'postgresql://10.1.2.3/shop?sslmode=verify-ca&sslrootcert=/etc/x'}], cloud_sql => undef},
     {targets_secret => 'projects/p/secrets/s/versions/3'},
     {database_iam => JSON::PP::true},
+    {schema => '_ledger_2', role => 'a "role" with spaces'},
+    {targets => [{name => 'shop', schema => 'ledger', role => 'shop_owner'}]},
     {callers => ['pawl-push@other-project.iam.gserviceaccount.com']},
 );
 my @refused = (
@@ -107,6 +109,10 @@ my @refused = (
     [{targets => [{name => 'a'}], cloud_sql => undef},       'targets'],
     [{targets_secret => 'secret:projects/p/secrets/s/versions/3'},          'targets_secret'],
     [{targets_secret => 'projects/p/secrets/s/versions/3', targets => [{name => 'a'}]}, 'targets_secret'],
+    (map { [{schema => $_}, 'schema'] } '', 'Ledger', '2nd', 'pg_x', 'public', 'a' x 64),
+    (map { [{role => $_}, 'role'] } '', 'none', "a\nb", 'a' x 64),
+    [{targets => [{name => 'a', schema => 'public'}]},       'targets'],
+    [{targets => [{name => 'a', role => ''}]},               'targets'],
     [{callers => ['group:all@example.com']},                 'callers'],
     [{github => {%github, owner_id => 'octo'}},              'github'],
     [{ack_deadline => 601},                                  'ack_deadline'],
@@ -154,7 +160,7 @@ subtest 'by default' => sub {
     is_deeply $is->{environment}, {
         GOOGLE_CLOUD_PROJECT => 'shop-1', PAWL_AUDIENCE => 'https://pawl.shop-1.internal', PAWL_CALLERS => 'pawl-push@shop-1.iam.gserviceaccount.com',
         PAWL_DEAD_LETTER_TOPIC => 'projects/shop-1/topics/pawl-dead', PAWL_LOCK_TIMEOUT => '200ms', PAWL_LOCK_WAIT => '570s', PAWL_LOG_LEVEL => 'info',
-        PAWL_READERS => 'pawl-publisher@shop-1.iam.gserviceaccount.com', PAWL_RESULT_TOPIC => 'projects/shop-1/topics/pawl-results', PAWL_TARGET => 'default'
+        PAWL_READERS => 'pawl-publisher@shop-1.iam.gserviceaccount.com', PAWL_RESULT_TOPIC => 'projects/shop-1/topics/pawl-results', PAWL_TARGET => 'default', PAWL_SCHEMA => 'pawl'
     }, 'nothing is set that was not asked for';
     is_deeply $is->{secrets}, ['<google_secret_manager_secret.database_url.secret_id>'], 'the database is a secret';
     is_deeply $is->{sockets}, ['shop-1:europe-west1:pawl'],                              'behind a socket';
