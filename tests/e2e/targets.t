@@ -84,6 +84,71 @@ subtest 'two targets, each with its database, files and subscription' => sub {
     is($worker->stop, 0, 'exit code 0');
 };
 
+subtest 'two targets in one database, each with its ledger and its role' => sub {
+    my $shared = Pawl::Postgres->new;
+    my %role   = (development => 'targets dev "owner"', production => 'targets_prod');
+    my %schema = (development => 'ledger_dev',          production => 'ledger_prod');
+    my $name   = $shared->name;
+    $shared->execute('CREATE ROLE targets_login LOGIN');
+    for my $quoted (map { '"' . s/"/""/gr . '"' } values %role) {
+        $shared->execute("CREATE ROLE $quoted; GRANT $quoted TO targets_login; GRANT CREATE ON DATABASE \"$name\" TO $quoted");
+    }
+    my %folder;
+    for (qw(development production)) {
+        $folder{$_} = Pawl::Migrations->new(
+            '0001_a.sql'   => "CREATE SCHEMA $_;\nSET search_path = $_;\nCREATE TABLE a (x int);\nRESET ROLE;\nCREATE TABLE b (x int);\nSELECT pg_sleep(0.7);",
+            '0002_i.sql'   => "CREATE INDEX CONCURRENTLY i ON $_.a (x);",
+            'repeat_v.sql' => "CREATE OR REPLACE VIEW $_.v AS SELECT x FROM $_.a;",
+        );
+    }
+    my $url = $shared->url =~ s{//pawl@}{//targets_login@}r;
+    my %with = map { $_ => {database => $url, migrations => $folder{$_}->folder, schema => $schema{$_}, role => $role{$_}} } keys %role;
+    my $worker = Pawl::Worker->start(cloud => $cloud, env => {PAWL_TARGETS => write_file(targets(%with)), PAWL_READERS => $reader, PAWL_LOCK_WAIT => '30s'});
+
+    # Both at once: they wait for each other.
+    my %message = (development => '' . ++$id, production => '' . ++$id);
+    my (%socket, %answer);
+    for my $target (sort keys %role) {
+        my $token = $cloud->token(claims => {aud => $worker->audience, email => $worker->account});
+        my $body = JSON::PP->new->encode({message => {%{$cloud->message({})}, messageId => $message{$target}, publishTime => '2026-01-01T00:00:00Z'},
+            subscription => $subscription{$target}});
+        $socket{$target} = $worker->connect;
+        print {$socket{$target}} "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer $token\r\nContent-Type: application/json\r\n",
+            'Content-Length: ', length $body, "\r\n\r\n", $body;
+    }
+    $answer{$_} = $worker->read_all($socket{$_}, 30) for sort keys %role;
+    like(join('', map { $_->{line} } $worker->logs), qr/"waiting: pawl \d+ /, 'one waited for the other');
+    for my $target (sort keys %role) {
+        like($answer{$target}, qr{^HTTP/1.1 200 .*"target":"$target"}s, "$target is migrated by the message of its subscription");
+        my $other = $target eq 'production' ? 'development' : 'production';
+        is($shared->value("SELECT string_agg(file, ' ' ORDER BY file) FROM $schema{$target}.migrations WHERE state = 'applied' AND run = '$message{$target}'"),
+            '0001_a.sql 0002_i.sql repeat_v.sql', 'its ledger has its files');
+        is($shared->value("SELECT count(*) FROM $schema{$target}.runs WHERE id = '$message{$other}'"), '0', 'and knows nothing of the other');
+        is($shared->value("SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ', ') FROM pg_class WHERE relnamespace IN ('$target'::regnamespace, '$schema{$target}'::regnamespace)"),
+            $role{$target}, 'its role owns what it made, and the ledger');
+    }
+    is(push_to($worker, 'production', {})->{json}{status}, 'nothing_pending', 'once more: nothing to do');
+    for my $target (sort keys %role) {
+        is(ask($worker, "/runs/$message{$target}")->{json}{target}, $target, 'a run is found in its ledger');
+        is_deeply([map { $_->{state} } @{ask($worker, "/targets/$target")->{json}{migrations}}], ['applied', 'applied', 'applied'], "GET /targets/$target");
+    }
+    is($shared->value("SELECT count(*) FROM pg_namespace WHERE nspname = 'pawl'"), '0', 'there is no other ledger');
+    is($worker->stop, 0, 'exit code 0');
+
+    my %shell = (env => {PAWL_TARGETS => $file});
+    my $states = sub { return join ' ', map { $_->{state} } @{$_[0]{json}{migrations}} };
+    is($states->(pawl(['status', '--target', 'development', '--json'], %shell)), 'applied applied applied', 'a shell finds them, too');
+    my %single = (env => {DATABASE_URL => $url, PAWL_MIGRATIONS => $folder{production}->folder});
+    is($states->(pawl(['status', '--schema', 'ledger_prod', '--role', 'targets_prod', '--json'], %single)), 'applied applied applied',
+        'or without the file, by two options');
+    my $alien = pawl(['status', '--schema', 'ledger_prod', '--role', $role{development}], %single);
+    is($alien->{exit}, 1, 'the role of the other may not read it: exit 1');
+    like($alien->{err}, qr/GRANT USAGE ON SCHEMA ledger_prod TO "targets dev ""owner"""/, 'and is told what is missing');
+    my $nobody = pawl(['migrate', '--role', 'pawl'], %single);
+    is($nobody->{exit}, 1, 'a role that the login may not assume: exit 1');
+    like($nobody->{err}, qr/DATABASE_REFUSED.*GRANT "pawl" TO "targets_login"/s, 'and is told what is missing');
+};
+
 subtest 'one database away, the other is served' => sub {
     my $worker = Pawl::Worker->start(cloud => $cloud, ready => 0, env => {PAWL_READERS => $reader,
         PAWL_TARGETS => write_file(targets(development => {database => 'postgresql://u:hunter2secret@127.0.0.1:1/x'}))});
@@ -123,6 +188,9 @@ subtest 'what is wrong with the file stops the start' => sub {
         'an unknown member' => [targets(production => {rollbak => JSON::PP::true()}), qr/'rollbak'/],
         'a short subscription' => [targets(production => {subscriptions => ['push']}), qr/target 'production': subscriptions: .*'push'/],
         'a secret without a version' => [targets(production => {database => 'secret:projects/p/secrets/s'}), qr/target 'production': database: .*versions/],
+        'a schema of PostgreSQL' => [targets(production => {schema => 'pg_ledger'}), qr/target 'production': schema: must not begin with pg_/],
+        'a schema that needs quoting' => [targets(production => {schema => 'a"; DROP TABLE x'}), qr/target 'production': schema: must be 1 to 63 of a-z/],
+        'a role that no role is called' => [targets(production => {role => 'none'}), qr/target 'production': role: must not be none/],
         'no folder' => [targets(development => {migrations => '/no/such/folder'}), qr{PAWL_TARGETS.*/no/such/folder}],
     );
     my %serve = (env => {PORT => 0, PAWL_AUDIENCE => 'a', PAWL_CALLERS => 'b@c', PAWL_JWKS_URL => $cloud->jwks_url, PAWL_TARGETS => $file});
@@ -136,6 +204,11 @@ subtest 'what is wrong with the file stops the start' => sub {
     my $both = start_pawl(['serve'], env => {%{$serve{env}}, DATABASE_URL => 'postgresql:///x'});
     is($both->wait_end, 2, 'PAWL_TARGETS and DATABASE_URL: exit 2');
     like($both->err, qr/PAWL_TARGETS and DATABASE_URL/, 'both are named');
+    for my $wrong ([PAWL_SCHEMA => 'Ledger', qr/PAWL_SCHEMA: must be 1 to 63 of a-z/], [PAWL_ROLE => "a\tb", qr/PAWL_ROLE: must be the name of a role/]) {
+        my $process = start_pawl(['serve'], env => {%{$serve{env}}, $wrong->[0] => $wrong->[1]});
+        is($process->wait_end, 2, "$wrong->[0]: exit 2");
+        like($process->err, $wrong->[2], 'which is named');
+    }
     my $missing = start_pawl(['serve'], env => {%{$serve{env}}, PAWL_TARGETS => '/no/such/file'});
     is($missing->wait_end, 2, 'no file: exit 2');
     like($missing->err, qr{PAWL_TARGETS: .*/no/such/file}, 'which is named');

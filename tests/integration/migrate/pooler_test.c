@@ -214,25 +214,29 @@ static void a_role_is_assumed_through_a_transaction_pooler(void **state) {
         struct pooler pooler = {.login = "pawl_pooled", .ignored = i ? "options" : NULL};
         pooler_start(&pooler, "transaction");
         connect_as_owner(world, &pooler, OWNER);
-        database_do(&world->database, "DROP TABLE IF EXISTS public.a, public.b, public.c, public.d, public.e CASCADE");
+        database_do(&world->database,
+                    "DROP TABLE IF EXISTS public.a, public.b, public.c, public.d, public.e, public.g CASCADE");
         database_do(&world->database, "DROP SCHEMA IF EXISTS ledger_two CASCADE");
         world_file(world, "1_a.sql", "CREATE TABLE a (x int);\nRESET ROLE;\nCREATE TABLE b (x int);");
         world_file(world, "2_c.sql",
                    "SET SESSION AUTHORIZATION DEFAULT;\nCREATE TABLE c (x int);\nRESET ALL;\n"
                    "CREATE TABLE d (x int);");
         world_file(world, "3_e.sql", "CREATE TABLE e (x int);\nSET ROLE NONE;");
+        world_file(world, "4_f.sql",
+                   "INSERT INTO a SELECT generate_series(1, 50);\nRESET ROLE;\n-- pawl: batch pause=10ms\n"
+                   "DELETE FROM a WHERE x IN (SELECT x FROM a LIMIT 20);\nCREATE TABLE g (x int);");
         world_file(world, "repeat_v.sql", "CREATE OR REPLACE VIEW v AS SELECT * FROM a;");
         world->request.plan_only = true;
         world_must_run(world, "plan");
-        assert_int_equal(world->report.count, 4);
+        assert_int_equal(world->report.count, 5);
         world->request.plan_only = false;
         world_must_run(world, "r1");
-        assert_int_equal(world->report.count, 4);
+        assert_int_equal(world->report.count, 5);
         assert_string_equal(owners(world), OWNER);
         world_must_run(world, "r2");
         assert_string_equal(world->report.state, "nothing_pending");
         assert_int_equal(world->report.round_trips, 1);
-        world_file(world, "4_f.sql", "SELECT 1/0;");
+        world_file(world, "5_h.sql", "SELECT 1/0;");
         assert_false(world_run(world, "r3"));
         struct history_run run = {0};
         bool found = false;
@@ -242,9 +246,9 @@ static void a_role_is_assumed_through_a_transaction_pooler(void **state) {
         assert_true(history_refuse(world->connections, &world->request, &refusal, world->control, &world->err));
         world->request.plan_only = true;
         world_must_run(world, "plan");
-        assert_int_equal(world->report.applied_before, 4);
+        assert_int_equal(world->report.applied_before, 5);
         world->request.plan_only = false;
-        world_remove(world, "4_f.sql");
+        world_remove(world, "5_h.sql");
         world_is_quiet(world);
         pooler_stop(&pooler);
     }
