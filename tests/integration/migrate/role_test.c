@@ -182,8 +182,7 @@ static void what_the_login_may_see_of_its_sessions_is_seen(void **state) {
     second.world.connections = NULL;
     world_move(&second.world, url_of(world, "pawl_login"), NULL, OWNER);
     assert_int_equal(pthread_create(&thread, NULL, run_second, &second), 0);
-    while (*world_ask(world, "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory'") != 't')
-        clock_sleep_ms(10);
+    world_await_sleep(world, "second");
     world_must_run(world, "r1");
     pthread_join(thread, NULL);
     assert_true(second.done);

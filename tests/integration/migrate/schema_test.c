@@ -252,8 +252,7 @@ static void two_at_once_wait_for_each_other_and_write_to_their_own(void **state)
     struct world *world = *state;
     struct worker workers[2] = {0};
     begin_worker(world, &workers[0], 1, "SELECT pg_sleep(1.5);");
-    while (*world_ask(world, "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory'") != 't')
-        clock_sleep_ms(10);
+    world_await_sleep(world, "run-1");
     begin_worker(world, &workers[1], 2, "");
     for (int i = 0; i < 2; i++) {
         pthread_join(workers[i].thread, NULL);

@@ -111,6 +111,17 @@ static inline const char *world_ask(const struct world *world, const char *sql) 
     return database_ask(&world->database, world->arena, sql);
 }
 
+// Until the run is at a statement that says pg_sleep.
+static inline void world_await_sleep(const struct world *world, const char *run) {
+    const char *sql = arena_printf(world->arena,
+                                   "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pawl %s %%'"
+                                   " AND state = 'active' AND query LIKE '%%pg_sleep%%'",
+                                   run);
+    for (int i = 0; i < 1000 && *world_ask(world, sql) == '0'; i++)
+        clock_sleep_ms(10);
+    assert_string_equal(world_ask(world, sql), "1");
+}
+
 // No lock, no open transaction, no half-built index: what every test may say at its end.
 static inline void world_is_quiet(const struct world *world) {
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
