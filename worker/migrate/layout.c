@@ -87,6 +87,8 @@ static const char look[] =
     " pg_catalog.format('let %s, who owns the ledger, run pawl once', pg_catalog.pg_get_userbyid(n.nspowner))"
     " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1";
 
+static const char state_sql[] = "SELECT ledger FROM {ledger}.state";
+
 enum presence { ABSENT, EMPTY_SCHEMA, PRESENT };
 struct sight {
     enum presence presence;
@@ -120,7 +122,6 @@ static bool state_lost(const char *schema, struct error *err) {
 
 static bool see(struct postgres *postgres, struct postgres_rows **ret_rows, struct sight *ret_sight,
                 struct error *err) {
-    static const char state_sql[] = "SELECT ledger FROM {ledger}.state";
     cleanup_rows struct postgres_rows *rows = NULL, *state = NULL;
     const char *schema = home_schema(postgres);
     if (!home_query(postgres, look, &schema, 1, &rows, err))
@@ -182,9 +183,25 @@ static bool build(struct postgres *postgres, const struct sight *sight, bool poo
     return done;
 }
 
-bool ledger_prepare(struct postgres *postgres, bool pooled, struct error *err) {
+// Cheap, and enough nearly always: what it does not understand is for see() to name.
+static bool is_current(struct postgres *postgres, bool *ret_current, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    uint64_t version = 0;
+    bool done = home_query(postgres, state_sql, NULL, 0, &rows, err);
+    *ret_current = done && postgres_row_count(rows) == 1 &&
+                   text_to_u64(view_of(postgres_value(rows, 0, 0)), UINT32_MAX, &version) && version == LEDGER_VERSION;
+    return done || postgres_alive(postgres);
+}
+
+bool ledger_prepare(struct postgres *postgres, bool pooled, bool known, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
     struct sight sight = {0};
+    bool current = false;
+    if (known && !is_current(postgres, &current, err))
+        return false;
+    if (current)
+        return true;
+    *err = (struct error){0};
     if (!see(postgres, &rows, &sight, err))
         return false;
     if (sight.presence == PRESENT && sight.version == LEDGER_VERSION)

@@ -13,9 +13,10 @@
 // "permission denied" of one of the ledger's commands becomes ERROR_DATABASE_REFUSED; the hint is the GRANT that is missing.
 void ledger_forbidden(const struct postgres *postgres, struct error *err);
 // Looks, creates and upgrades; call it under the lock. `pooled`: there is none that lasts, so it takes the lock for its transaction.
+// `known`: an arrival has met a ledger of our version a moment ago, so a glance will do.
 // Errors: ERROR_LEDGER_FOREIGN, ERROR_LEDGER_NEWER, ERROR_LOCK_HELD (only `pooled`), ERROR_DATABASE_REFUSED (the
 // hint is the GRANT that helps).
-bool ledger_prepare(struct postgres *postgres, bool pooled, struct error *err);
+bool ledger_prepare(struct postgres *postgres, bool pooled, bool known, struct error *err);
 // The same look without touching anything. `ret_exists` false: there is no ledger yet.
 bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err);
 

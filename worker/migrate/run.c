@@ -46,10 +46,10 @@ struct run {
 
 // ---- small exchanges ---------------------------------------------------------------------------------------------------
 
-static bool send_settings(struct run *run, bool local, struct error *err) {
+static bool send_settings(struct run *run, enum session_span span, struct error *err) {
     char name[SESSION_NAME_MAX + 1];
     session_name(name, run->request->id, 0, 0, NULL);
-    struct session session = {.name = name, .lock_timeout_ms = run->lock_timeout_ms, .local = local};
+    struct session session = {.name = name, .lock_timeout_ms = run->lock_timeout_ms, .span = span};
     return session_send_settings(run->postgres, &session, err);
 }
 
@@ -69,12 +69,14 @@ static bool take(struct postgres *postgres, size_t count, struct postgres_rows *
     return done;
 }
 
-// Settings and arrival, one transaction and one round trip: the settings end with it, because we do not know yet whose session this
-// is. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
+// Settings and arrival, one transaction and one round trip: the settings end with it unless the session is ours. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
 static bool arrive(struct run *run, const char *digest, bool *ret_known, struct ledger_arrival *ret_arrival,
                    struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!send_settings(run, true, err) || !ledger_send_arrival(run->postgres, run->request, digest, err) ||
+    enum session_span span = run->pooled                    ? SESSION_TRANSACTION
+                             : run->request->session_pooler ? SESSION_WHOLE
+                                                            : SESSION_IF_OURS;
+    if (!send_settings(run, span, err) || !ledger_send_arrival(run->postgres, run->request, digest, err) ||
         !postgres_sync(run->postgres, err))
         return false;
     struct error late = {0};
@@ -90,9 +92,9 @@ static bool arrive(struct run *run, const char *digest, bool *ret_known, struct 
     return true;
 }
 
-// Session settings, now that the session is known to be ours.
+// An arrival that failed has taken its settings with it.
 static bool settle_in(struct run *run, struct error *err) {
-    return send_settings(run, false, err) && postgres_sync(run->postgres, err) &&
+    return send_settings(run, SESSION_WHOLE, err) && postgres_sync(run->postgres, err) &&
            take(run->postgres, SESSION_SETTINGS, NULL, err);
 }
 
@@ -278,7 +280,7 @@ static void record_failure(struct run *run, const struct error *error) {
 static bool run_locked(struct run *run, bool *arrived, struct error *err) {
     struct ledger_arrival arrival = {0};
     struct plan plan = {0};
-    if (!ledger_prepare(run->postgres, run->pooled, err))
+    if (!ledger_prepare(run->postgres, run->pooled, *arrived, err))
         return false;
     if (!*arrived && !arrive(run, NULL, arrived, &arrival, err))
         return false;
@@ -316,7 +318,7 @@ static bool run_in_turn(struct run *run, bool arrived, struct error *err) {
         return false;
     if (run->pooled)
         return run_pooled(run, arrived, err);
-    return settle_in(run, err) && run_locked(run, &arrived, err);
+    return (arrived || settle_in(run, err)) && run_locked(run, &arrived, err);
 }
 
 static bool only_plan(struct run *run, struct error *err) {

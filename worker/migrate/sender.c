@@ -59,8 +59,9 @@ bool sender_settings(struct sender *sender, size_t index, size_t alone, struct e
     uint64_t lock_timeout_ms =
         item->script.lock_timeout_ms ? item->script.lock_timeout_ms : sender->order->lock_timeout_ms;
     bool patient = alone ? item->statements[alone - 1]->concurrently : item->cut.statement > 0;
-    struct session session = {
-        .name = name, .lock_timeout_ms = patient ? 0 : lock_timeout_ms, .local = sender->order->pooled};
+    struct session session = {.name = name,
+                              .lock_timeout_ms = patient ? 0 : lock_timeout_ms,
+                              .span = sender->order->pooled ? SESSION_TRANSACTION : SESSION_WHOLE};
     if (!stream_room(&sender->stream, err) || !session_send_settings(sender->postgres, &session, err))
         return false;
     note(sender, FLIGHT_HOUSEKEEPING, index, SESSION_SETTINGS);

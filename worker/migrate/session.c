@@ -18,22 +18,24 @@
     "CASE WHEN coalesce(" role "::text, current_user) = " schema                                                       \
     " THEN pg_catalog.set_config('search_path', pg_catalog.regexp_replace("                                            \
     "pg_catalog.current_setting('search_path'), '\"?[$]user\"?[[:space:]]*,?[[:space:]]*', ''), " local ") END"
-#define WHO ROLE("$4", "$3::boolean") ", " PATH("$4", "$5", "$3::boolean") ", " ISOLATION("$3::boolean")
+// $3: the backend that makes the session ours; NULL: any does.
+#define LOCAL "coalesce(pg_catalog.pg_backend_pid() <> $3::integer, false)"
+#define WHO ROLE("$4", LOCAL) ", " PATH("$4", "$5", LOCAL) ", " ISOLATION(LOCAL)
 #define COMMON                                                                                                         \
-    "SELECT pg_catalog.set_config('application_name', $1, $3::boolean),"                                               \
-    " pg_catalog.set_config('lock_timeout', $2, $3::boolean),"                                                         \
-    " pg_catalog.set_config('client_encoding', 'UTF8', $3::boolean),"                                                  \
-    " pg_catalog.set_config('standard_conforming_strings', 'on', $3::boolean),"                                        \
-    " pg_catalog.set_config('statement_timeout', '0', $3::boolean),"                                                   \
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', $3::boolean),"                               \
-    " pg_catalog.set_config('tcp_keepalives_idle', '30', $3::boolean),"                                                \
-    " pg_catalog.set_config('tcp_keepalives_interval', '10', $3::boolean),"                                            \
-    " pg_catalog.set_config('tcp_keepalives_count', '3', $3::boolean), " WHO
+    "SELECT pg_catalog.set_config('application_name', $1, " LOCAL "),"                                                 \
+    " pg_catalog.set_config('lock_timeout', $2, " LOCAL "),"                                                           \
+    " pg_catalog.set_config('client_encoding', 'UTF8', " LOCAL "),"                                                    \
+    " pg_catalog.set_config('standard_conforming_strings', 'on', " LOCAL "),"                                          \
+    " pg_catalog.set_config('statement_timeout', '0', " LOCAL "),"                                                     \
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', " LOCAL "),"                                 \
+    " pg_catalog.set_config('tcp_keepalives_idle', '30', " LOCAL "),"                                                  \
+    " pg_catalog.set_config('tcp_keepalives_interval', '10', " LOCAL "),"                                              \
+    " pg_catalog.set_config('tcp_keepalives_count', '3', " LOCAL "), " WHO
 #define SINCE_14                                                                                                       \
-    ", pg_catalog.set_config('idle_session_timeout', '0', $3::boolean),"                                               \
+    ", pg_catalog.set_config('idle_session_timeout', '0', " LOCAL "),"                                                 \
     " CASE WHEN pg_catalog.version() LIKE '%linux%' THEN"                                                              \
-    " pg_catalog.set_config('client_connection_check_interval', '500ms', $3::boolean) END"
-#define SINCE_17 ", pg_catalog.set_config('transaction_timeout', '0', $3::boolean)"
+    " pg_catalog.set_config('client_connection_check_interval', '500ms', " LOCAL ") END"
+#define SINCE_17 ", pg_catalog.set_config('transaction_timeout', '0', " LOCAL ")"
 static const char settings[] = COMMON, settings_14[] = COMMON SINCE_14, settings_17[] = COMMON SINCE_14 SINCE_17;
 
 static bool send_all(struct postgres *postgres, const char *const *commands, size_t count, struct error *err) {
@@ -44,13 +46,14 @@ static bool send_all(struct postgres *postgres, const char *const *commands, siz
 }
 
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err) {
-    char lock_timeout[32];
+    char lock_timeout[32], told[16];
     snprintf(lock_timeout, sizeof(lock_timeout), "%llums", (unsigned long long)session->lock_timeout_ms);
-    const char *values[] = {session->name, lock_timeout, session->local ? "true" : "false", home_role(postgres),
-                            home_schema(postgres)};
+    snprintf(told, sizeof(told), "%d", session->span == SESSION_IF_OURS ? postgres_backend_pid(postgres) : 0);
+    const char *values[] = {session->name, lock_timeout, session->span == SESSION_WHOLE ? NULL : told,
+                            home_role(postgres), home_schema(postgres)};
     int version = postgres_server_version(postgres);
     const char *sql = version >= 170000 ? settings_17 : version >= 140000 ? settings_14 : settings;
-    if (session->local) // it may not be our session: nothing is prepared in it
+    if (session->span != SESSION_WHOLE) // it may not be our session: nothing is prepared in it
         return postgres_send(postgres, sql, values, 5, err);
     return postgres_send_often(postgres, sql, values, 5, err);
 }

@@ -4,17 +4,22 @@
 #include "net/postgres.h"
 
 #define SESSION_NAME_MAX 63 // bytes of application_name that the server keeps
+enum session_span {         // how long the settings last
+    SESSION_WHOLE,
+    SESSION_TRANSACTION, // behind a pooler, which hands each transaction to another session
+    SESSION_IF_OURS, // while we do not know whether there is one: the server compares the backend that libpq was told of with its own
+};
 struct session {
     const char *name;         // application_name
     uint64_t lock_timeout_ms; // 0: none
-    bool local; // only until the transaction ends: behind a pooler, or while we do not know whether there is one
+    enum session_span span;
 };
 // Each queues a fixed number of commands; as many answers are to be received.
 enum { SESSION_SETTINGS = 1, SESSION_RESET = 4, SESSION_PATH = 1, SESSION_CLEAN = 1, SESSION_SCRUB = 4 };
 bool session_send_settings(struct postgres *postgres, const struct session *session, struct error *err);
 // Role and settings back to those of the target (home.h) and the connection: before the ledger is written. Works inside a transaction, and
 // undone with it.
-bool session_send_reset(struct postgres *postgres, bool local, struct error *err); // local: see struct session
+bool session_send_reset(struct postgres *postgres, bool local, struct error *err); // local: behind a pooler
 // After a file has changed its role or set its search_path back: for a role that is named like the ledger's schema "$user" is not to mean
 // that. `back`: it has left the target's role, which is assumed again.
 bool session_send_path(struct postgres *postgres, bool local, bool back, struct error *err);

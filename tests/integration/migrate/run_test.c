@@ -43,6 +43,19 @@ static void a_run_with_nothing_pending_is_one_round_trip(void **state) {
     world_is_quiet(world);
 }
 
+// Arrival, lock, a glance at the ledger's layout, its rows, the file, the departure.
+static void a_run_with_one_file_pending_is_six_round_trips(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
+    world_must_run(world, "first");
+    world_file(world, "2_b.sql",
+               "CREATE TABLE b (x int); INSERT INTO b SELECT generate_series(1, 3); ALTER TABLE a ADD y int;");
+    world_must_run(world, "second");
+    assert_int_equal(world->report.count, 1);
+    assert_int_equal(world->report.round_trips, 6);
+    world_is_quiet(world);
+}
+
 static void a_duplicate_erases_nothing_of_the_run_that_applied(void **state) {
     struct world *world = *state;
     world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
@@ -280,7 +293,7 @@ static void many_files_go_ahead_in_few_round_trips(void **state) {
     }
     world_must_run(world, NULL);
     assert_int_equal(world->report.count, 300);
-    assert_true(world->report.round_trips < 300);
+    assert_true(world->report.round_trips < 30);
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations WHERE state = 'applied'"), "300");
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ '^t[0-9]+$'"),
                         "300");
@@ -324,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_empty_database_gets_every_file_once_and_in_order),
         TEST(a_run_with_nothing_pending_is_one_round_trip),
+        TEST(a_run_with_one_file_pending_is_six_round_trips),
         TEST(a_duplicate_erases_nothing_of_the_run_that_applied),
         TEST(a_failed_run_that_comes_again_with_nothing_left_leaves_nothing_pending),
         TEST(a_failure_in_the_middle_keeps_what_is_before_and_leaves_what_is_after),
