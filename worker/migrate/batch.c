@@ -1,5 +1,8 @@
 // Rounds, and what happens between them. A round costs one round trip: its end travels with the beginning of the next, unless there is
 // something to wait for in between, when no transaction is open.
+//
+// A round that touches no row may only have met somebody who deleted those that it had found: it is no proof that none is left. The proof
+// is one more round in REPEATABLE READ, where the same meeting is a conflict, and the round is tried again.
 #include "migrate/batch.h"
 
 #include "base/clock.h"
@@ -58,9 +61,9 @@ bool batch_committed(struct sender *sender, size_t index) {
         *rounds = (struct rounds){0};
         return false;
     }
-    if (rounds->sent == 0)
+    if (rounds->sent == 0 && !rounds->sure)
         return false;
-    rounds->count++;
+    rounds->count += rounds->sent > 0;
     rounds->rows += rounds->sent;
     rounds->sent = 0;
     item->tries = 0;
@@ -74,17 +77,18 @@ bool batch_committed(struct sender *sender, size_t index) {
 // True when the word that was left in the run's row is out of date.
 static bool is_note_due(const struct rounds *rounds) {
     uint64_t last = rounds->noted_ms ? rounds->noted_ms : rounds->began_ms;
-    return rounds->ending ? rounds->noted_ms > 0 : clock_ms() - last >= NOTE_EVERY_MS;
+    return rounds->sure ? rounds->noted_ms > 0 : clock_ms() - last >= NOTE_EVERY_MS;
 }
 
-// What the run's row says becomes true with the round.
+// What the run's row says becomes true with the round. It ends with the first round that touches no row: the second connection writes into
+// the row too, which the last round would take for a conflict.
 static bool send_note(struct sender *sender, size_t index, struct error *err) {
     struct rounds *rounds = &sender->items[index].rounds;
     cleanup_text struct text words = TEXT(WORDS_MAX);
     if (!is_note_due(rounds))
         return true;
     append_words(rounds->rows + rounds->sent, rounds->count + 1, &words);
-    const char *values[] = {sender->order->run, rounds->ending ? NULL : text_string(&words)};
+    const char *values[] = {sender->order->run, rounds->sure ? NULL : text_string(&words)};
     if (!stream_room(&sender->stream, err) || !home_send(sender->postgres, LEDGER_PROGRESS, values, 2, err))
         return false;
     stream_sent(&sender->stream, (struct flight){.kind = FLIGHT_HOUSEKEEPING, .item = index});
@@ -92,18 +96,58 @@ static bool send_note(struct sender *sender, size_t index, struct error *err) {
     return true;
 }
 
+// How many rows the session has changed; the difference counts, because what earlier rounds changed may be in it. A trigger for statements
+// may write for none at all: then this is always 0.
+static const char changes_sql[] =
+    "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid)"
+    " + pg_catalog.pg_stat_get_xact_tuples_updated(oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0)::bigint"
+    " FROM pg_catalog.pg_class WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger"
+    " WHERE tgrelid = pg_catalog.to_regclass($1) AND NOT tgisinternal AND tgtype & 1 = 0)";
+
+// Nothing is under way. A failure is about statement `n`.
+static bool count_changes(struct sender *sender, size_t index, size_t n, uint64_t *ret_changes, struct error *err) {
+    cleanup_rows struct postgres_rows *rows = NULL;
+    const char *values[] = {sender->items[index].statements[n]->relation};
+    if (!postgres_query(sender->postgres, changes_sql, values, 1, &rows, err))
+        return sender_failed(sender, index, n);
+    if (!text_to_u64(view_of(postgres_value(rows, 0, 0)), INT64_MAX, ret_changes))
+        *ret_changes = 0;
+    return true;
+}
+
+// The server counts what the statement itself touches: nothing that a WITH changed, that a trigger put elsewhere, or a rule.
+static bool fail_uncounted(struct sender *sender, size_t index, size_t n, uint64_t changes, struct error *err) {
+    error_set(err, ERROR_MIGRATION_FAILED,
+              "the batch says that it touches no row, and changed %" PRIu64 ": its end cannot be told", changes);
+    text_copy(
+        err->hint, sizeof(err->hint),
+        VIEW("What a WITH changes, or a trigger or rule puts elsewhere, is not counted. Let the outermost statement "
+             "change the rows that it looks for, and the WITH the others; or write into the table behind."));
+    return sender_failed(sender, index, n);
+}
+
 static bool begin_round(struct sender *sender, size_t index, size_t n, struct error *err) {
-    return sender_begin(sender, index, n, n + 1, err) && sender_statement(sender, index, n, err) &&
-           stream_drain(&sender->stream, err);
+    uint64_t before = 0, after = 0;
+    bool sure = sender->items[index].rounds.sure;
+    if ((sure && !stream_drain(&sender->stream, err)) || !sender_begin(sender, index, n, n + 1, err) ||
+        (sure && (!stream_drain(&sender->stream, err) || !count_changes(sender, index, n, &before, err))) ||
+        !sender_statement(sender, index, n, err) || !stream_drain(&sender->stream, err))
+        return false;
+    if (!sure || sender->touched > 0)
+        return true;
+    return count_changes(sender, index, n, &after, err) &&
+           (after <= before || fail_uncounted(sender, index, n, after - before, err));
 }
 
 static bool end_round(struct sender *sender, size_t index, size_t n, struct error *err) {
     struct rounds *rounds = &sender->items[index].rounds;
+    bool sure = rounds->sure;
     rounds->sent = sender->touched;
-    rounds->ending = sender->touched == 0;
+    rounds->ending = sender->touched == 0 && sure;
+    rounds->sure = sender->touched == 0 && !sure;
     size_t done = rounds->ending ? n + 1 : n;
     return sender_reset(sender, index, err) && sender_close(sender, index, n, done, err) &&
-           send_note(sender, index, err) && sender_plain(sender, FLIGHT_COMMIT, index, done, "COMMIT", err);
+           (sure || send_note(sender, index, err)) && sender_plain(sender, FLIGHT_COMMIT, index, done, "COMMIT", err);
 }
 
 // ---- between two -------------------------------------------------------------------------------------------------------
@@ -213,7 +257,7 @@ bool batch_apply(struct sender *sender, size_t index, size_t n, struct error *er
         if (control_stopped(sender->order->control))
             return stop(sender, index, err);
         if (!begin_round(sender, index, n, err) || !end_round(sender, index, n, err) ||
-            (rests && !rounds->ending && !rest(sender, index, n, err)))
+            (rests && !rounds->ending && !rounds->sure && !rest(sender, index, n, err)))
             return false;
     }
     if (n + 1 == item->count && !sender_clean(sender, index, err))

@@ -1,5 +1,5 @@
 // A batch: one statement, repeated until it touches no row. Each round is a transaction of its own, in which the ledger's row proves the
-// lock and stays as it is; with the round that finds nothing left the statement is done. So whoever comes after a crash simply
+// lock and stays as it is; with the round that proves that nothing is left the statement is done. So whoever comes after a crash simply
 // goes on: what is committed, the statement itself finds no more.
 #pragma once
 #include "migrate/sender.h"

@@ -10,7 +10,8 @@ struct cut {          // a statement that was sent outside a transaction and has
 struct rounds {           // of a batch that is at work; zero: none
     uint64_t count, rows; // rounds that are committed and touched rows; how many rows
     uint64_t sent;        // rows of the round whose COMMIT is under way
-    bool ending;          // the COMMIT under way is that of the round that touched none
+    bool sure;            // the last one touched none, and the next is to prove that none is left
+    bool ending;          // the COMMIT under way is that of the round that proved it
     uint64_t began_ms;    // clock_ms() of its first round,
     uint64_t told_ms;     // of its last event,
     uint64_t noted_ms;    // and of its last word in the run's row; 0 = none

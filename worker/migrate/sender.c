@@ -130,8 +130,9 @@ bool sender_open(struct sender *sender, size_t index, size_t done, const struct 
 }
 
 bool sender_begin(struct sender *sender, size_t index, size_t from, size_t alone, struct error *err) {
-    if (!sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", err) ||
-        !sender_settings(sender, index, alone, err))
+    const char *begin = sender->items[index].rounds.sure ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
+                                                         : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+    if (!sender_plain(sender, FLIGHT_HOUSEKEEPING, index, 0, begin, err) || !sender_settings(sender, index, alone, err))
         return false;
     if (sender->order->pooled && !sender_plain(sender, FLIGHT_LOCK, index, 0, LOCK_FOR_TRANSACTION, err))
         return false;
