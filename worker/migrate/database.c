@@ -76,7 +76,8 @@ static bool log_in(const struct run_database *database, const struct postgres_op
     options.application_name = "pawl";
     home_prepare(database->home, &options);
     bool open = postgres_open(&options, ret_postgres, err);
-    if (!open && home_goes_bare(database->home, err)) {
+    if (!open && home_goes_bare(database->home, &options, err)) {
+        *err = (struct error){0};
         home_prepare(database->home, &options);
         open = postgres_open(&options, ret_postgres, err);
     }

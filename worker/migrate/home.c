@@ -73,8 +73,11 @@ void home_prepare(struct home *home, struct postgres_options *options) {
     options->role = *home->role && !atomic_load(&home->bare) ? home->role : NULL;
 }
 
-bool home_goes_bare(struct home *home, const struct error *err) {
-    return *home->role && strcmp(err->sqlstate, "08P01") == 0 && !atomic_exchange(&home->bare, true);
+bool home_goes_bare(struct home *home, const struct postgres_options *options, const struct error *err) {
+    if (!options->role || strcmp(err->sqlstate, "08P01") != 0)
+        return false;
+    atomic_store(&home->bare, true);
+    return true;
 }
 
 static struct home *home_of(const struct postgres *postgres) {

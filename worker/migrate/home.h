@@ -20,7 +20,7 @@ void home_free(struct home *home);
 // Makes the connection to come one of this home. When a pooler then refuses the start-up parameter, home_goes_bare is true, and the next try
 // does without: for good, as the pooler stays where it is.
 void home_prepare(struct home *home, struct postgres_options *options);
-bool home_goes_bare(struct home *home, const struct error *err);
+bool home_goes_bare(struct home *home, const struct postgres_options *options, const struct error *err);
 
 const char *home_schema(const struct postgres *postgres);
 const char *home_role(const struct postgres *postgres); // NULL: that of the login

@@ -270,6 +270,47 @@ static void the_role_does_not_stay_in_the_poolers_sessions(void **state) {
     pooler_stop(&pooler);
 }
 
+struct asker {
+    struct run_database *database;
+    pthread_barrier_t *start;
+    bool done;
+    struct error err;
+};
+
+static void *ask_for_a_run(void *context) {
+    struct asker *asker = context;
+    cleanup_arena struct arena *arena = arena_new();
+    struct history_run run = {0};
+    bool found = false;
+    pthread_barrier_wait(asker->start);
+    asker->done = history_find(asker->database, "r", NULL, arena, &run, &found, &asker->err);
+    return NULL;
+}
+
+static void connections_that_are_refused_at_once_all_try_without_the_role(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {.login = "pawl_pooled"};
+    struct asker askers[8] = {0};
+    pthread_t threads[8];
+    pthread_barrier_t start;
+    create_owner(world);
+    pooler_start(&pooler, "transaction");
+    connect_as_owner(world, &pooler, OWNER);
+    assert_int_equal(pthread_barrier_init(&start, NULL, 8), 0);
+    for (int i = 0; i < 8; i++) {
+        askers[i].database = world->connections;
+        askers[i].start = &start;
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_for_a_run, &askers[i]), 0);
+    }
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 8; i++)
+        if (!askers[i].done)
+            fail_msg("%s: %s", error_name(askers[i].err.code), askers[i].err.message);
+    pthread_barrier_destroy(&start);
+    pooler_stop(&pooler);
+}
+
 static void a_role_is_assumed_through_a_session_pooler(void **state) {
     struct world *world = *state;
     struct pooler pooler = {.login = "pawl_pooled"};
@@ -411,6 +452,7 @@ int main(void) {
         TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
         TEST(a_role_is_assumed_through_a_transaction_pooler),
         TEST(the_role_does_not_stay_in_the_poolers_sessions),
+        TEST(connections_that_are_refused_at_once_all_try_without_the_role),
         TEST(a_role_is_assumed_through_a_session_pooler),
         TEST(a_role_that_may_not_be_assumed_is_told_through_a_pooler_too),
         TEST(many_at_once_through_the_pooler_and_past_it_apply_each_file_once),
