@@ -2,6 +2,7 @@
 #include "migrate/forecast.h"
 
 #include "base/json.h"
+#include "migrate/home.h"
 
 #include <string.h>
 
@@ -166,7 +167,7 @@ static bool look_up(struct postgres *postgres, const struct forecaster *forecast
     const char *values[] = {text_string(&names)};
     if (forecaster->relation_count == 0)
         return true;
-    if (!postgres_query(postgres, sizes_sql, values, 1, &rows, err))
+    if (!home_query(postgres, sizes_sql, values, 1, &rows, err))
         return false;
     for (size_t i = 0; i < forecaster->relation_count; i++)
         forecaster->relations[i]->presence = FORECAST_ABSENT;

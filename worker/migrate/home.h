@@ -1,9 +1,11 @@
-// Where a connection is at home: the schema that the ledger is in, and the role that everything is done as, the ledger's own commands too.
-// Both are the target's own settings, never from a message. The ledger's commands are constant texts that say {ledger} where the name of
-// its schema belongs: here, and nowhere else, it gets there.
+// Where a connection is at home: the schema that the ledger is in, and the role that everything is done as, the ledger's own commands
+// too. Both are the target's own settings, never from a message. The ledger's commands are constant texts that say {ledger} where the
+// name of its schema belongs: here, and nowhere else, it gets there.
 //
-// The role is assumed at three places. As a start-up parameter, so that a RESET ROLE anywhere comes back to it; with the settings of a
-// session or transaction (session.h), because poolers refuse the parameter or drop it; and by home_query for a command of its own.
+// The role is assumed at three places. As a start-up parameter, so that a RESET ROLE anywhere comes back to it (but for PostgreSQL 12.21,
+// 13.17, 14.14, 15.9, 16.5 and 17.1, which ignore it); with the settings of a session or transaction (session.h), because poolers
+// refuse the parameter or drop it; and by home_query for a command of its own. So what is asked about tables outside of a transaction
+// goes through home_query: the login may not even see them.
 #pragma once
 #include "net/postgres.h"
 

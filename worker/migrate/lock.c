@@ -96,7 +96,7 @@ static const char blockers_sql[] =
 
 bool lock_blockers(struct postgres *postgres, const char *relation, char *blockers, size_t size, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    if (!postgres_query(postgres, blockers_sql, &relation, 1, &rows, err))
+    if (!home_query(postgres, blockers_sql, &relation, 1, &rows, err))
         return error_wrap(err, "cannot look who is in the way");
     text_copy(blockers, size, view_of(postgres_value(rows, 0, 0)));
     return true;

@@ -338,7 +338,8 @@ static void a_round_whose_rows_somebody_else_deletes_is_not_the_last(void **stat
     look(&onlooker);
     world_must_run(world, "r2");
     look_no_more(&onlooker);
-    assert_string_equal(world_ask(world, "SELECT count(*) FROM log WHERE rows = 0"), "3"); // that one, and the two at the end
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM log WHERE rows = 0"),
+                        "3"); // that one, and the two at the end
     assert_string_equal(world_ask(world, EACH_ONCE), "700 1 1");
     assert_true(heard(world, "batched 2_b.sql700 rows in 7 rounds\n"));
 }

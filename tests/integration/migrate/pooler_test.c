@@ -1,3 +1,4 @@
+#include "migrate/forecast.h"
 #include "migrate/history.h"
 
 #include "world.h"
@@ -254,6 +255,48 @@ static void a_role_is_assumed_through_a_transaction_pooler(void **state) {
     }
 }
 
+struct holder {
+    struct world *world;
+    struct postgres *postgres;
+};
+
+static void let_go(void *context, const struct run_event *event) {
+    struct holder *holder = context;
+    world_hear(holder->world, event);
+    if (event->kind == RUN_RETRYING && postgres_in_transaction(holder->postgres))
+        database_run(holder->postgres, "ROLLBACK");
+}
+
+// The login may not even look into the schema.
+static void what_is_asked_about_tables_is_asked_as_the_role(void **state) {
+    struct world *world = *state;
+    struct pooler pooler = {.login = "pawl_pooled"};
+    struct migration_set set = {0};
+    create_owner(world);
+    pooler_start(&pooler, "transaction");
+    connect_as_owner(world, &pooler, OWNER);
+    world_file(world, "1_a.sql", "CREATE SCHEMA shop;\nCREATE TABLE shop.t (x int);");
+    world_must_run(world, "r1");
+    world_file(world, "2_b.sql", "ALTER TABLE shop.t ADD y int;");
+    world->request.plan_only = true;
+    world_must_run(world, "plan");
+    world->request.plan_only = false;
+    assert_int_equal(world->report.items[0].forecast->statements[0].effects[0].relation->presence, FORECAST_PRESENT);
+    cleanup_postgres struct postgres *postgres = database_connect(world->database.url);
+    database_run(postgres, "BEGIN");
+    database_run(postgres, "LOCK TABLE shop.t");
+    struct holder holder = {world, postgres};
+    struct run_observer observer = {.event = let_go, .context = &holder};
+    world->request.id = "r2";
+    assert_true(directory_read(world->folder, world->arena, &set, &world->err));
+    if (!run_execute(world->connections, &set, &world->request, &observer, world->control, world->arena, &world->report,
+                     &world->err))
+        fail_msg("%s", world->err.message);
+    assert_non_null(strstr(text_string(&world->events), "waited too long for table shop.t, in the way: pid "));
+    world_is_quiet(world);
+    pooler_stop(&pooler);
+}
+
 // A session of the server goes on to whoever comes next as it was.
 static void the_role_does_not_stay_in_the_poolers_sessions(void **state) {
     struct world *world = *state;
@@ -451,6 +494,7 @@ int main(void) {
         TEST(what_needs_a_session_is_refused_by_name_before_anything_runs),
         TEST(a_pooler_that_pools_sessions_is_no_obstacle_when_declared),
         TEST(a_role_is_assumed_through_a_transaction_pooler),
+        TEST(what_is_asked_about_tables_is_asked_as_the_role),
         TEST(the_role_does_not_stay_in_the_poolers_sessions),
         TEST(connections_that_are_refused_at_once_all_try_without_the_role),
         TEST(a_role_is_assumed_through_a_session_pooler),
