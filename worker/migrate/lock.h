@@ -9,7 +9,7 @@
 // True in SQL when this session holds the lock, or its transaction does: the proof that goes into every write to the ledger.
 #define LOCK_IS_OURS                                                                                                   \
     "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = 1885435756 AND objid = 1"       \
-    " AND objsubid = 2 AND granted AND pid = pg_catalog.pg_backend_pid())"
+    " AND objsubid = 2 AND granted AND mode = 'ExclusiveLock' AND pid = pg_catalog.pg_backend_pid())"
 
 // The same for the fast way: cheap, because it looks at our own lock alone and not at everybody's. A session of ours holds the lock twice;
 // one is given back and taken again, which a session that has lost it cannot do. A file that gave one back itself leaves the lock free

@@ -57,6 +57,20 @@ static enum error_code code_of(const struct postgres *postgres, const char *sqls
                                                                                            : code;
 }
 
+// Where an error came about. When that is a statement that a function made, it is quoted, and it may be ALTER ROLE ... PASSWORD '...': one that
+// speaks of a password is quoted without its strings.
+static void append_context(const char *context, struct text *out) {
+    bool secret = strcasestr(context, "password") != NULL;
+    const char *at = context, *quote = NULL;
+    while (secret && (quote = strchr(at, '\'')) != NULL) {
+        const char *end = strchr(quote + 1, '\'');
+        text_append_view(out, (struct view){at, (size_t)(quote - at)});
+        text_append(out, "'...'");
+        at = end ? end + 1 : quote + strlen(quote);
+    }
+    text_append(out, at);
+}
+
 // Returns false. The SQLSTATE is empty when libpq itself reports that the connection is gone; after a FATAL error it is gone too, even
 // though libpq notices only later.
 static bool server_error(struct postgres *postgres, const PGresult *result, struct error *err) {
@@ -72,8 +86,11 @@ static bool server_error(struct postgres *postgres, const PGresult *result, stru
               message ? message : PQresultErrorMessage(result));
     cleanup_text struct text both = TEXT(sizeof(err->detail) * 4);
     text_append(&both, detail ? detail : "");
-    if (context)
-        text_printf(&both, detail ? " (%s)" : "%s", context);
+    if (context) {
+        text_append(&both, detail ? " (" : "");
+        append_context(context, &both);
+        text_append(&both, detail ? ")" : "");
+    }
     text_copy(err->detail, sizeof(err->detail), view_of(text_string(&both)));
     copy_field(err->hint, sizeof(err->hint), result, PG_DIAG_MESSAGE_HINT);
     copy_field(err->sqlstate, sizeof(err->sqlstate), result, PG_DIAG_SQLSTATE);

@@ -101,6 +101,18 @@ static void a_file_that_gives_one_lock_back_keeps_it(void **state) {
     world_is_quiet(world);
 }
 
+static void a_lock_that_others_may_share_is_not_the_lock(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql",
+               "CREATE TABLE a (x int);\nCREATE INDEX CONCURRENTLY ON a (x);\nCREATE TABLE b (x int);\n"
+               "SELECT pg_advisory_unlock_all(), pg_advisory_lock_shared(1885435756, 1);");
+    assert_false(world_run(world, NULL));
+    assert_int_equal(world->err.code, ERROR_LOCK_LOST);
+    assert_string_equal(world_ask(world, "SELECT concat(state, done) FROM pawl.migrations"), "partial2");
+    assert_string_equal(world_ask(world, "SELECT concat(to_regclass('b'))"), "");
+    world_is_quiet(world);
+}
+
 // The splitter refuses transaction control that it sees; what it cannot see is caught by the ledger's own command.
 static void a_file_that_tampers_with_its_row_is_rolled_back(void **state) {
     struct world *world = *state;
@@ -381,6 +393,7 @@ int main(void) {
         TEST(a_waiter_does_not_stand_in_the_way_of_a_concurrent_index),
         TEST(a_file_that_frees_the_lock_is_rolled_back),
         TEST(a_file_that_gives_one_lock_back_keeps_it),
+        TEST(a_lock_that_others_may_share_is_not_the_lock),
         TEST(a_file_that_tampers_with_its_row_is_rolled_back),
         TEST(many_at_once_create_one_ledger_and_apply_each_file_once),
         TEST(a_foreign_schema_named_pawl_is_left_alone),

@@ -191,6 +191,29 @@ static void a_password_never_shows_in_an_error(void **state) {
 }
 
 // A listener that accepts and never speaks.
+static void a_password_that_a_function_wrote_into_a_statement_never_shows_in_an_error(void **state) {
+    (void)state;
+    static const char *const statements[] = {
+        "DO $$BEGIN EXECUTE format('ALTER ROLE nobody_%s PASSWORD %L', 'x', 'hunter''2'); END$$",
+        "DO $$BEGIN EXECUTE 'CREATE USER MAPPING FOR pawl SERVER nowhere OPTIONS (Password ''hunter2'', user ''x'')'; "
+        "END$$",
+    };
+    cleanup_postgres struct postgres *postgres = database_connect(getenv("DATABASE_URL"));
+    for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+        struct error err = {0};
+        assert_false(postgres_execute(postgres, statements[i], NULL, 0, &err));
+        assert_non_null(strstr(err.detail, i == 0 ? "SQL statement \"ALTER ROLE nobody_x PASSWORD '...''...'\""
+                                                  : "OPTIONS (Password '...', user '...')"));
+        assert_non_null(strstr(err.detail, "PL/pgSQL function inline_code_block line 1 at EXECUTE"));
+        assert_null(strstr(err.detail, "hunter"));
+        assert_null(strstr(err.message, "hunter"));
+    }
+    struct error err = {0};
+    assert_false(
+        postgres_execute(postgres, "DO $$BEGIN EXECUTE 'COMMENT ON ROLE nobody_x IS ''shown'''; END$$", NULL, 0, &err));
+    assert_non_null(strstr(err.detail, "COMMENT ON ROLE nobody_x IS 'shown'"));
+}
+
 static void a_silent_server_is_left_at_the_deadline_or_when_stopped(void **state) {
     (void)state;
     char folder[] = "/tmp/pawl-silent.XXXXXX", url[256];
@@ -380,6 +403,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_database_or_role_is_refused_for_good),
         cmocka_unit_test(a_server_that_is_not_there_is_unavailable),
         cmocka_unit_test(a_password_never_shows_in_an_error),
+        cmocka_unit_test(a_password_that_a_function_wrote_into_a_statement_never_shows_in_an_error),
         cmocka_unit_test(a_silent_server_is_left_at_the_deadline_or_when_stopped),
         cmocka_unit_test(rows_that_a_command_touched_are_counted_whether_they_are_kept_or_not),
         cmocka_unit_test(a_deferred_constraint_is_heard_at_the_end),
