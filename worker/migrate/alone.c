@@ -11,10 +11,12 @@ static bool enter(struct sender *sender, size_t index, size_t n, size_t alone, s
            stream_drain(&sender->stream, err);
 }
 
-// `statement`: what was cut off, or what the file says now in its place; NULL = neither is known.
+// `statement`: what was cut off; NULL: it is not known, and the file says something else now.
 static bool ask(const struct item *item, const struct statement *statement, struct error *err) {
     size_t n = item->cut.statement;
-    const char *file = item->migration->file, *tag = statement && statement->tag ? statement->tag : "not analysed";
+    const char *file = item->migration->file, *tag = !statement       ? "changed since"
+                                                     : statement->tag ? statement->tag
+                                                                      : "not analysed";
     unsigned line = n <= item->count ? item->statements[n - 1]->line : 0;
     if (line > 0)
         error_set(err, ERROR_MIGRATION_CUT_OFF,
@@ -49,7 +51,7 @@ static bool settle(struct sender *sender, size_t index, bool *ret_done, struct e
         struct error unreadable = {0};
         if (!cut->text || !script_parse(item->migration->file, view_of(cut->text), item->arena, &old, &unreadable) ||
             old.count != 1)
-            return ask(item, statement, err);
+            return ask(item, NULL, err);
         statement = &old.items[0];
     }
     enum recover_verdict verdict = RECOVER_UNKNOWN;

@@ -249,7 +249,11 @@ static bool needs_no_session(const struct item *items, size_t count, struct erro
             error_set(err, ERROR_DATABASE_POOLER, "%s needs a session (statement %zu %s), and a pooler sits in between",
                       file, statement, items[i].alone ? "cannot run in a transaction" : "outlives its transaction");
             text_copy(err->file, sizeof(err->file), view_of(file));
-            err->statement = (unsigned)statement;
+            if (items[i].arena) {
+                err->line = items[i].statements[statement - 1]->line;
+                err->statement = (unsigned)statement;
+                err->statements = (unsigned)items[i].count;
+            }
             return false;
         }
     return true;

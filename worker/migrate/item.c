@@ -85,6 +85,13 @@ static bool resume(struct item *item, struct error *err) {
                       "%s is applied up to statement %zu of %zu, and statement %zu was changed since",
                       item->migration->file, row->done, row->statements, i + 1);
             text_copy(err->file, sizeof(err->file), view_of(item->migration->file));
+            cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+            text_printf(
+                &hint,
+                "What is applied in part cannot be accepted as it is now: put statement %zu back as it was; what "
+                "is behind statement %zu may be changed.",
+                i + 1, row->done);
+            text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
             return false;
         }
     return keeps_tables(item, err);

@@ -109,6 +109,7 @@ static void one_that_is_cut_off_is_not_called_again_unasked(void **state) {
     world_file(world, "2_c.sql", file);
     assert_false(world_run(world, "r1"));
     assert_int_equal(world->err.code, ERROR_MIGRATION_CUT_OFF);
+    assert_non_null(strstr(world->err.message, "statement 2 of 3 (CALL) was cut off"));
     assert_string_equal(ledger(world), "partial 1 1 2");
     database_do(&world->database, "CREATE OR REPLACE PROCEDURE public.d() LANGUAGE sql AS 'SELECT 1'");
     assert_false(world_run(world, "r2")); // now it would run in a transaction
@@ -116,6 +117,7 @@ static void one_that_is_cut_off_is_not_called_again_unasked(void **state) {
     world_file(world, "2_c.sql", "INSERT INTO a (x) VALUES (1);\nINSERT INTO a (x) VALUES (2);\n");
     assert_false(world_run(world, "r3")); // nor does editing it away answer the question
     assert_int_equal(world->err.code, ERROR_MIGRATION_CUT_OFF);
+    assert_non_null(strstr(world->err.message, "statement 2 of 2 (changed since) was cut off")); // not the INSERT
     assert_string_equal(ledger(world), "partial 1 1 2");
     assert_string_equal(numbers(world), "1 10");
     world_file(world, "2_c.sql", file);

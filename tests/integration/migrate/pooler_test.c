@@ -150,10 +150,13 @@ static void what_needs_a_session_is_refused_by_name_before_anything_runs(void **
     pooler_start(&pooler, "transaction");
     connect_through(world, &pooler);
     world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
-    world_file(world, "2_i.sql", "CREATE INDEX CONCURRENTLY ai ON a (x);");
+    world_file(world, "2_i.sql", "SELECT 1;\nCREATE INDEX CONCURRENTLY ai ON a (x);");
     assert_false(world_run(world, "r1"));
     assert_int_equal(world->err.code, ERROR_DATABASE_POOLER);
     assert_string_equal(world->err.file, "2_i.sql");
+    assert_int_equal(world->err.line, 2);
+    assert_int_equal(world->err.statement, 2);
+    assert_int_equal(world->err.statements, 2);
     assert_string_equal(world_ask(world, "SELECT count(*) FROM pawl.migrations"), "0");
     world_file(world, "2_i.sql", "CREATE PROCEDURE p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';\nCALL p();\n");
     assert_false(world_run(world, "r2")); // of which one hears only when it is called

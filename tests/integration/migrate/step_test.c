@@ -92,6 +92,8 @@ static void the_part_that_is_done_must_not_change(void **state) {
     world_file(world, "1_m.sql", "CREATE TABLE a (x bigint);\nVACUUM a;\nSELECT 1;\n");
     assert_false(world_run(world, "r2"));
     assert_int_equal(world->err.code, ERROR_MIGRATION_CHANGED);
+    assert_non_null(
+        strstr(world->err.hint, "put statement 1 back as it was; what is behind statement 2 may be changed"));
     assert_non_null(strstr(world->err.message, "statement 1 was changed"));
 }
 
