@@ -122,6 +122,19 @@ static void an_index_without_a_name_is_found_by_what_was_not_there_before(void *
     assert_string_equal(ledger(world), "applied10");
 }
 
+static void names_are_found_where_the_database_quotes_them_all(void **state) {
+    struct world *world = *state;
+    char sql[128];
+    snprintf(sql, sizeof(sql), "ALTER DATABASE %s SET quote_all_identifiers = on", world->database.name);
+    database_do(&world->database, sql);
+    static const char create[] = "CREATE INDEX CONCURRENTLY ti ON t (x)";
+    crash(world, create, create, 1, NULL);
+    leave_invalid(world, "CREATE INDEX ti ON t (x)");
+    world_must_run(world, "r1");
+    assert_string_equal(indexes(world), "ti");
+    world_is_quiet(world);
+}
+
 static void an_index_that_somebody_else_built_meanwhile_is_left_alone(void **state) {
     struct world *world = *state;
     static const char create[] = "CREATE INDEX CONCURRENTLY ON t (x)";
@@ -454,6 +467,7 @@ int main(void) {
         TEST(a_table_written_with_its_schema_is_no_other_case),
         TEST(if_not_exists_is_not_fooled_by_somebody_elses_invalid_index),
         TEST(an_index_without_a_name_is_found_by_what_was_not_there_before),
+        TEST(names_are_found_where_the_database_quotes_them_all),
         TEST(an_index_that_somebody_else_built_meanwhile_is_left_alone),
         TEST(a_statement_that_was_mended_meanwhile_replaces_what_the_old_one_left),
         TEST(a_mended_statement_that_needs_no_special_care_replaces_it_too),
