@@ -181,6 +181,11 @@ bool text_is_control(uint32_t character) {
     return character < 0x20 || (character >= 0x7f && character < 0xa0);
 }
 
+// Ends a line, or turns the direction of what stands around it: a reader would see something else than what is there.
+static bool misleads(uint32_t character) {
+    return (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069);
+}
+
 void text_copy(char *destination, size_t size, struct view source) {
     size_t out = 0;
     if (size == 0)
@@ -190,7 +195,7 @@ void text_copy(char *destination, size_t size, struct view source) {
         size_t step = text_utf8((struct view){source.data + at, source.length - at}, &character);
         const char *from = source.data + at;
         size_t width = step;
-        if (step == 0 || text_is_control(character)) {
+        if (step == 0 || text_is_control(character) || misleads(character)) {
             from = step == 0 ? "?" : " ";
             width = 1;
         }

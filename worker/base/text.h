@@ -50,6 +50,6 @@ bool text_is_control(uint32_t character); // C0, DEL, C1
 bool text_to_u64(struct view view, uint64_t max, uint64_t *ret_number);
 // "5s", "200ms", "10min", "2h"; a bare number is seconds. Milliseconds out.
 bool text_to_ms(struct view view, uint64_t max_ms, uint64_t *ret_ms);
-// Copies as much as fits without cutting a UTF-8 sequence; always terminates. Control characters become spaces, a byte that is
-// not UTF-8 a question mark. The source may be the destination.
+// Copies as much as fits without cutting a UTF-8 sequence; always terminates. Control characters, and those that end a line or turn the
+// direction of the text, become spaces; a byte that is not UTF-8 a question mark. The source may be the destination.
 void text_copy(char *destination, size_t size, struct view source);

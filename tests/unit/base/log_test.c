@@ -116,7 +116,7 @@ static void nothing_that_is_logged_can_forge_a_line(void **state) {
     expect_member(json, "severity", "INFO");
     expect_member(json, "message", "one two\", \"severity\": \"ERROR\" ?");
     expect_member(json, "a", "x\"} {\"severity\":\"ERROR\" ");
-    expect_member(json, "b", "? [2J\xe2\x80\xa8");
+    expect_member(json, "b", "? [2J ");
     assert_null(strstr(line, "\xe2\x80\xa8"));
     start(LOG_TEXT, LOG_INFO);
     log_fields(LOG_INFO, NULL, fields, 2, "%s", "one\ntwo\x1b[31m\xc2\x9b");

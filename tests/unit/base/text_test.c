@@ -205,6 +205,9 @@ static void a_copy_is_harmless_and_never_cuts_a_character(void **state) {
     assert_string_equal(room, "1234\xe2\x82\xac");
     text_copy(room, sizeof(room), VIEW("\xc2\x9b\xff\xc3"));
     assert_string_equal(room, " ??");
+    char shown[32]; // what makes a line, or turns what a reader sees around; the marks that some scripts need stay
+    text_copy(shown, sizeof(shown), VIEW("a\u202eb\u2028c\u2069d\u200f"));
+    assert_string_equal(shown, "a b c d\u200f");
     text_copy(room, 1, VIEW("abc"));
     assert_string_equal(room, "");
     memcpy(room,
