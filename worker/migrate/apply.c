@@ -259,14 +259,13 @@ static bool needs_no_session(const struct item *items, size_t count, struct erro
     return true;
 }
 
-// A procedure or block that commits is refused in a transaction, and nothing of it has happened: it goes outside. That needs no record of
-// its own: a later run that finds only what is before it done is refused in the same way, and one that finds it under way knows.
+// What commits by itself is refused in a transaction, and nothing of it has happened: it goes outside. That needs no record of its own: a later run that finds only what is before it done is refused in the same way, and one that finds it under way knows.
 static bool goes_outside(struct sender *sender, const struct flight *failure, const struct error *err) {
     struct item *item = &sender->items[failure->item];
-    if (failure->kind != FLIGHT_STATEMENT || strcmp(err->sqlstate, "2D000") != 0 || sender->order->plan->back ||
-        !item_may_commit(item, failure->statement - 1))
+    if (failure->kind != FLIGHT_STATEMENT || sender->order->plan->back ||
+        !item_may_go_outside(item, failure->statement - 1, err->sqlstate))
         return false;
-    item->commits = item->alone = failure->statement;
+    item->outside = item->alone = failure->statement;
     item->stepwise = true;
     return true;
 }
@@ -288,7 +287,7 @@ static bool recovers(struct sender *sender, size_t *ret_next, struct error *err)
     name_refusal(sender, &failure, err);
     *ret_next = failure.item;
     if (!outside && goes_outside(sender, &failure, err)) {
-        sender_tell(sender, RUN_RETRYING, failure.item, "it commits, and goes outside a transaction");
+        sender_tell(sender, RUN_RETRYING, failure.item, "it commits by itself, and goes outside a transaction");
         return !sender->order->pooled || needs_no_session(sender->items, sender->order->plan->count, err);
     }
     if (!clean || !worth_another_try(sender, &failure, err) || !wait_for_turn(sender, &failure, err))

@@ -158,14 +158,24 @@ bool item_sets_session(const struct statement *statement) {
 bool item_is_alone(const struct item *item, size_t n) {
     const struct statement *statement = item->statements[n];
     const struct cut *cut = &item->cut;
-    return statement->kind == STATEMENT_NON_TRANSACTIONAL || item->commits == n + 1 ||
+    return statement->kind == STATEMENT_NON_TRANSACTIONAL || item->outside == n + 1 ||
            (cut->statement == n + 1 && !cut->former && cut->hash && !strcmp(cut->hash, statement->hash));
 }
 
-bool item_may_commit(const struct item *item, size_t n) {
+bool item_may_go_outside(const struct item *item, size_t n, const char *sqlstate) {
     const struct statement *statement = item->statements[n];
     bool inside = false;
     for (const struct statement *other = item->script.items; other < statement; other++)
         inside = other->kind == STATEMENT_BEGIN || (inside && other->kind != STATEMENT_COMMIT);
-    return !inside && (statement->operation == OPERATION_CALL || statement->operation == OPERATION_DO);
+    switch (statement->operation) {
+    case OPERATION_CALL:
+    case OPERATION_DO:
+        return !inside && !strcmp(sqlstate, "2D000"); // invalid_transaction_termination
+    case OPERATION_REINDEX_INDEX:
+    case OPERATION_REINDEX_TABLE:
+    case OPERATION_CLUSTER:
+        return !inside && !strcmp(sqlstate, "25001"); // active_sql_transaction
+    default:
+        return false;
+    }
 }

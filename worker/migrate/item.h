@@ -29,7 +29,7 @@ struct item {
     size_t done;    // of these, committed
     size_t alone;   // 1-based, the first undone statement that is sent outside a transaction; 0 = none
     size_t names;   // 1-based, the first statement whose names outlive it: see trace.h; 0 = none
-    size_t commits; // 1-based, a statement that the server refused in a transaction because it commits; 0 = none
+    size_t outside; // 1-based, a statement that the server refused in a transaction: item_may_go_outside; 0 = none
     bool stepwise;  // takes several transactions, each recorded by itself
     struct cut cut;
     struct rounds rounds;
@@ -49,5 +49,6 @@ size_t item_step_end(const struct item *item, size_t from);
 bool item_sets_session(const struct statement *statement);
 // Is statement `n` (0-based) sent outside a transaction? So is one that was cut off there: it may have happened in part.
 bool item_is_alone(const struct item *item, size_t n);
-// Can statement `n` (0-based) commit when it is sent outside a transaction? Inside the file's own BEGIN ... COMMIT it stays.
-bool item_may_commit(const struct item *item, size_t n);
+// The server refused statement `n` (0-based) in a transaction. Does that mean that it wants none, because it commits by itself, or its table
+// is partitioned? Inside the file's own BEGIN ... COMMIT it stays.
+bool item_may_go_outside(const struct item *item, size_t n, const char *sqlstate);

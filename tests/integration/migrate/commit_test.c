@@ -51,6 +51,26 @@ static void a_block_whose_text_does_not_show_its_commit_goes_outside_too(void **
     world_is_quiet(world);
 }
 
+// The statement does not show whether its table has partitions.
+static void a_rebuild_of_a_partitioned_table_goes_outside_by_itself(void **state) {
+    struct world *world = *state;
+    world_file(world, "2_c.sql",
+               "CREATE TABLE parts (x int) PARTITION BY RANGE (x);\n"
+               "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (1) TO (9);\nCREATE INDEX i ON parts (x);\n"
+               "REINDEX TABLE parts;\nINSERT INTO a (x) VALUES (1);\nREINDEX INDEX i;\nREINDEX TABLE part;\n"
+               "INSERT INTO a (x) VALUES (2);\n");
+    world_must_run(world, "r1");
+    assert_string_equal(numbers(world), "1 2");
+    assert_string_equal(ledger(world), "applied 8 8");
+    world_file(world, "3_d.sql", "REINDEX TABLE parts;");
+    world_must_run(world, "r2");
+    world_file(world, "4_e.sql", "INSERT INTO a (x) VALUES (3);\nBEGIN;\nREINDEX TABLE parts;\nCOMMIT;\n");
+    assert_false(world_run(world, "r3"));
+    assert_string_equal(world->err.sqlstate, "25001");
+    assert_int_equal(world->err.line, 3);
+    world_is_quiet(world);
+}
+
 static void a_repeatable_file_may_call_one_whenever_it_changes(void **state) {
     struct world *world = *state;
     world_file(world, "repeat_c.sql", "INSERT INTO a (x) VALUES (1);\nCALL p(10);\n");
@@ -180,6 +200,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_procedure_that_commits_goes_outside_by_itself),
         TEST(a_block_whose_text_does_not_show_its_commit_goes_outside_too),
+        TEST(a_rebuild_of_a_partitioned_table_goes_outside_by_itself),
         TEST(a_repeatable_file_may_call_one_whenever_it_changes),
         TEST(a_later_failure_keeps_what_was_done_and_goes_on_when_mended),
         TEST(whoever_finds_the_file_before_that_statement_comes_to_the_same_steps),
