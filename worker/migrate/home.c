@@ -146,9 +146,12 @@ bool home_send_role(struct postgres *postgres, size_t *count, struct error *err)
     return true;
 }
 
-static bool query_as(struct postgres *postgres, const char *role, const char *sql, const char *const *values,
+// `text`: rendered.
+static bool query_as(struct postgres *postgres, const char *role, const char *text, const char *const *values,
                      size_t count, struct postgres_rows **ret_rows, struct error *err) {
-    if (!send_role(postgres, role, err) || !home_send(postgres, sql, values, count, err) ||
+    if (!role)
+        return postgres_query(postgres, text, values, count, ret_rows, err);
+    if (!send_role(postgres, role, err) || !postgres_send(postgres, text, values, count, err) ||
         !postgres_sync(postgres, err))
         return false;
     struct error late = {0};
@@ -164,15 +167,23 @@ static bool query_as(struct postgres *postgres, const char *role, const char *sq
 
 bool home_query(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                 struct postgres_rows **ret_rows, struct error *err) {
-    const char *role = home_role(postgres);
-    return role ? query_as(postgres, role, sql, values, count, ret_rows, err)
-                : postgres_query(postgres, sql_of(postgres, sql), values, count, ret_rows, err);
+    return query_as(postgres, home_role(postgres), sql_of(postgres, sql), values, count, ret_rows, err);
+}
+
+bool home_query_other(struct postgres *postgres, const char *schema, const char *sql, const char *const *values,
+                      size_t count, struct postgres_rows **ret_rows, struct error *err) {
+    if (!home_check_schema(schema, err))
+        return false;
+    char *text = render(sql, schema);
+    bool done = query_as(postgres, home_role(postgres), text, values, count, ret_rows, err);
+    free(text);
+    return done;
 }
 
 bool home_query_login(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                       struct postgres_rows **ret_rows, struct error *err) {
-    return home_role(postgres) ? query_as(postgres, "none", sql, values, count, ret_rows, err)
-                               : postgres_query(postgres, sql_of(postgres, sql), values, count, ret_rows, err);
+    const char *role = home_role(postgres) ? "none" : NULL;
+    return query_as(postgres, role, sql_of(postgres, sql), values, count, ret_rows, err);
 }
 
 bool home_refused(const struct postgres *postgres, struct error *err) {

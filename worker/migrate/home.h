@@ -37,7 +37,10 @@ bool home_send_role(struct postgres *postgres, size_t *count, struct error *err)
 // As postgres_query, in a transaction of its own, as the role; in one round trip.
 bool home_query(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                 struct postgres_rows **ret_rows, struct error *err);
-// The same as the login: a session shows more of itself to its own login than to the role that it has assumed.
+// The same to the ledger in another schema.
+bool home_query_other(struct postgres *postgres, const char *schema, const char *sql, const char *const *values,
+                      size_t count, struct postgres_rows **ret_rows, struct error *err);
+// The same as home_query, as the login: a session shows more of itself to its own login than to the role that it has assumed.
 bool home_query_login(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                       struct postgres_rows **ret_rows, struct error *err);
 // A refusal to assume the role becomes ERROR_DATABASE_REFUSED with what to do about it; any other error stays as it is (false).

@@ -84,7 +84,8 @@ static const char look[] =
     " pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "
     "%I"
     " TO %I', $1::text, current_user, $1::text, current_user),"
-    " pg_catalog.format('let %s, who owns the ledger, run pawl once', pg_catalog.pg_get_userbyid(n.nspowner))"
+    " pg_catalog.format('let %s, who owns the ledger, run pawl once', pg_catalog.pg_get_userbyid(n.nspowner)),"
+    " pg_catalog.format('ALTER SCHEMA %I OWNER TO %I', $1::text, current_user)"
     " FROM (VALUES (1)) one (x) LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1";
 
 static const char state_sql[] = "SELECT ledger FROM {ledger}.state";
@@ -157,6 +158,57 @@ bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err)
     return true;
 }
 
+// ---- another ledger ----------------------------------------------------------------------------------------------------
+
+static const char others_sql[] =
+    "SELECT n.nspname FROM pg_catalog.pg_namespace n"
+    " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)"
+    " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND n.nspname ~ '^[a-z_][a-z0-9_]*$'"
+    " AND 2 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = "
+    "c.oid"
+    "  WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND NOT a.attisdropped"
+    "  AND (c.relname, a.attname) IN (('state', 'ledger'), ('migrations', 'checksum'))"
+    "  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) ORDER BY 1";
+static const char same_sql[] = "SELECT pg_catalog.count(*) FROM {ledger}.migrations WHERE kind = 'versioned'"
+                               " HAVING pg_catalog.bool_and(checksum = ANY ($1::text[]))";
+
+static bool elsewhere(const char *schema, const char *other, const char *count, struct error *err) {
+    cleanup_text struct text hint = TEXT(sizeof(err->hint) - 1);
+    error_set(err, ERROR_LEDGER_ELSEWHERE,
+              "there is no ledger in schema %s, but the one in schema %s has %s of these files applied, and no others: "
+              "they would be applied once more",
+              schema, other, count);
+    text_printf(&hint,
+                "Name schema %s, if that is the ledger. If there are to be two: pawl adopt, or CREATE SCHEMA %s (owned"
+                " by who migrates) to have everything applied once more.",
+                other, schema);
+    text_copy(err->hint, sizeof(err->hint), view_of(text_string(&hint)));
+    return false;
+}
+
+bool ledger_check_others(struct postgres *postgres, const struct migration_set *set, struct error *err) {
+    cleanup_rows struct postgres_rows *others = NULL;
+    cleanup_text struct text checksums = TEXT(64 << 20);
+    const char *schema = home_schema(postgres);
+    if (!home_query(postgres, others_sql, &schema, 1, &others, err))
+        return error_wrap(err, "cannot look for other ledgers");
+    for (size_t i = 0; i < set->count; i++)
+        text_printf(&checksums, "%c%s", i ? ',' : '{', set->items[i].checksum);
+    text_append(&checksums, set->count ? "}" : "{}");
+    const char *values[] = {text_string(&checksums)};
+    for (size_t i = 0; i < postgres_row_count(others); i++) {
+        cleanup_rows struct postgres_rows *same = NULL;
+        const char *other = postgres_value(others, i, 0);
+        if (!home_query_other(postgres, other, same_sql, values, 1, &same, err))
+            return error_wrap(err, "cannot look at the ledger in schema %s", other);
+        if (postgres_row_count(same) == 1)
+            return elsewhere(schema, other, postgres_value(same, 0, 0), err);
+    }
+    return true;
+}
+
+// ---- building ----------------------------------------------------------------------------------------------------------
+
 // All in one transaction and one round trip.
 static bool build(struct postgres *postgres, const struct sight *sight, bool pooled, struct error *err) {
     static const char create[] = "CREATE SCHEMA {ledger}";
@@ -214,7 +266,7 @@ bool ledger_prepare(struct postgres *postgres, bool pooled, bool known, struct e
     if (postgres_in_transaction(postgres) && !postgres_execute(postgres, "ROLLBACK", NULL, 0, &ignored))
         return error_wrap(err, "%s", failed); // the connection is gone, and the transaction with it
     if (!strcmp(err->sqlstate, "42501"))
-        return name_grant(postgres, postgres_value(rows, 0, there ? 5 : 3), err);
+        return name_grant(postgres, postgres_value(rows, 0, there ? 5 : sight.presence == EMPTY_SCHEMA ? 6 : 3), err);
     // Without the lock of a session, another run may have built it after we looked.
     if (pooled &&
         (!strcmp(err->sqlstate, "22012") || !strncmp(err->sqlstate, "42P0", 4) || !strcmp(err->sqlstate, "23505")))

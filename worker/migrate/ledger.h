@@ -20,6 +20,10 @@ bool ledger_prepare(struct postgres *postgres, bool pooled, bool known, struct e
 // The same look without touching anything. `ret_exists` false: there is no ledger yet.
 bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err);
 
+// Where the schema does not exist: a ledger in another one that may be read, and that holds versioned migrations and none but those of `set`,
+// is taken for the one that is meant, under a name that was changed (ERROR_LEDGER_ELSEWHERE; the hint says how to have two).
+bool ledger_check_others(struct postgres *postgres, const struct migration_set *set, struct error *err);
+
 // ---- rows --------------------------------------------------------------------------------------------------------------
 bool ledger_read(struct postgres *postgres, struct arena *arena, struct ledger *ret_ledger, struct error *err);
 

@@ -280,7 +280,9 @@ static void record_failure(struct run *run, const struct error *error) {
 static bool run_locked(struct run *run, bool *arrived, struct error *err) {
     struct ledger_arrival arrival = {0};
     struct plan plan = {0};
-    if (!ledger_prepare(run->postgres, run->pooled, *arrived, err))
+    bool new = !*arrived && !run->request->errand; // perhaps; who adopts wants another ledger
+    if ((new && !ledger_check_others(run->postgres, run->set, err)) ||
+        !ledger_prepare(run->postgres, run->pooled, *arrived, err))
         return false;
     if (!*arrived && !arrive(run, NULL, arrived, &arrival, err))
         return false;
@@ -327,7 +329,8 @@ static bool only_plan(struct run *run, struct error *err) {
     struct plan_options options = options_of(run->request);
     bool exists = false;
     if (!ledger_look(run->postgres, &exists, err) ||
-        (exists && !ledger_read(run->postgres, run->arena, &ledger, err)) ||
+        !(exists ? ledger_read(run->postgres, run->arena, &ledger, err)
+                 : ledger_check_others(run->postgres, run->set, err)) ||
         !plan_make(run->set, &ledger, &options, run->arena, &plan, err))
         return false;
     report_plan(run, &plan);
@@ -373,7 +376,7 @@ static void judge(const struct postgres *postgres, struct error *err) {
         ledger_forbidden(postgres, err);
     err->code = read_only ? ERROR_DATABASE_UNAVAILABLE : forbidden ? ERROR_DATABASE_REFUSED : ERROR_INTERNAL;
     if (read_only)
-        error_wrap(err, "the database is read-only, perhaps a standby");
+        error_wrap(err, "the database is read-only (a standby, or default_transaction_read_only is on)");
 }
 
 static bool run_once(struct run_database *database, struct run *run, bool *ret_lost, struct error *err) {

@@ -48,6 +48,8 @@ static void what_files_create_belongs_to_the_role_and_so_does_the_ledger(void **
     for (size_t i = 0; i < 2; i++) {
         world_move(world, url_of(world, logins[i]), i ? "ledger_two" : "pawl", OWNER);
         database_do(&world->database, "DROP TABLE IF EXISTS a, b CASCADE");
+        if (i == 1) // a second ledger of the same files is meant
+            database_do(&world->database, "CREATE SCHEMA ledger_two AUTHORIZATION " OWNER_QUOTED);
         world_file(world, "1_a.sql", "CREATE TABLE a (x int);");
         world_file(world, "2_b.sql", "CREATE TABLE b (x int);\nCREATE INDEX CONCURRENTLY bi ON b (x);\nVACUUM b;");
         world_file(world, "repeat_v.sql", "CREATE OR REPLACE VIEW v AS SELECT * FROM a;");

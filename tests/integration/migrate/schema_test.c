@@ -206,6 +206,49 @@ static void two_ledgers_in_one_database_do_not_mix(void **state) {
     world_is_quiet(world);
 }
 
+static void a_schema_that_was_renamed_in_the_settings_applies_nothing_once_more(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "CREATE TABLE IF NOT EXISTS a (x int);");
+    world_file(world, "2_b.sql", "INSERT INTO a VALUES (1);");
+    world_must_run(world, "r1");
+    world_file(world, "3_c.sql", "INSERT INTO a VALUES (3);");
+    world_move(world, NULL, "ledger_two", NULL);
+    for (int i = 0; i < 2; i++) {
+        world->request.plan_only = i == 1;
+        assert_false(world_run(world, "r2"));
+        assert_int_equal(world->err.code, ERROR_LEDGER_ELSEWHERE);
+        assert_non_null(strstr(world->err.message, "the one in schema pawl has 2 of these files applied"));
+        assert_non_null(strstr(world->err.hint, "Name schema pawl,"));
+    }
+    assert_string_equal(schemas(world), "pawl");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM a"), "1");
+    world->request.plan_only = false;
+    world_move(world, NULL, NULL, NULL);
+    world_must_run(world, "r3");
+    assert_string_equal(rows(world, "pawl"), "1_a.sql applied, 2_b.sql applied, 3_c.sql applied");
+    world_is_quiet(world);
+}
+
+static void a_second_ledger_of_the_same_files_has_to_be_meant(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql", "SELECT 1;");
+    world_must_run(world, "r1");
+    world_move(world, NULL, "ledger_two", NULL);
+    database_do(&world->database, "CREATE SCHEMA ledger_two");
+    world_must_run(world, "r2");
+    assert_string_equal(rows(world, "ledger_two"), "1_a.sql applied");
+    // What belongs to somebody else is none of our business.
+    database_do(&world->database,
+                "DO $$BEGIN CREATE ROLE pawl_tenant LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$");
+    database_do(&world->database,
+                arena_printf(world->arena, "GRANT CREATE ON DATABASE %s TO pawl_tenant", world->database.name));
+    const char *url = arena_printf(world->arena, "postgresql://pawl_tenant@%s", strchr(world->database.url, '@') + 1);
+    world_move(world, url, "ledger_three", NULL);
+    world_must_run(world, "r3");
+    assert_string_equal(rows(world, "ledger_three"), "1_a.sql applied");
+    world_is_quiet(world);
+}
+
 enum { FILES = 12 };
 struct worker {
     struct world world; // the first member makes it a world to the helpers
@@ -307,6 +350,9 @@ static void the_grants_that_are_advised_name_the_schema(void **state) {
     assert_false(world_run(world, "r1"));
     assert_int_equal(world->err.code, ERROR_DATABASE_REFUSED);
     assert_non_null(strstr(world->err.hint, "CREATE SCHEMA ledger_two AUTHORIZATION pawl_plain"));
+    database_do(&world->database, "CREATE SCHEMA ledger_two");
+    assert_false(world_run(world, "r1"));
+    assert_string_equal(world->err.hint, "ALTER SCHEMA ledger_two OWNER TO pawl_plain");
     world_move(world, NULL, "ledger_two", NULL);
     world_must_run(world, "r2");
     world_move(world, url, "ledger_two", NULL);
@@ -349,6 +395,8 @@ int main(void) {
         TEST(a_rollback_an_adoption_and_repairs_are_written_there),
         TEST(who_asks_afterwards_is_answered_from_there),
         TEST(what_the_watcher_sees_is_written_there),
+        TEST(a_schema_that_was_renamed_in_the_settings_applies_nothing_once_more),
+        TEST(a_second_ledger_of_the_same_files_has_to_be_meant),
         TEST(two_ledgers_in_one_database_do_not_mix),
         TEST(two_at_once_wait_for_each_other_and_write_to_their_own),
         TEST(a_name_that_is_a_word_of_sql_is_quoted),
