@@ -96,18 +96,20 @@ static bool send_note(struct sender *sender, size_t index, struct error *err) {
     return true;
 }
 
-// How many rows the session has changed; the difference counts, because what earlier rounds changed may be in it. A trigger for statements
-// may write for none at all: then this is always 0.
+// How many rows the session has changed; the difference counts, because what earlier rounds changed may be in it. Always 0 once it has
+// written to a table with a trigger for statements ($1: not counting the ledger's own): that may write for no row at all.
 static const char changes_sql[] =
     "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid)"
     " + pg_catalog.pg_stat_get_xact_tuples_updated(oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(oid)), 0)::bigint"
-    " FROM pg_catalog.pg_class WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger"
-    " WHERE tgrelid = pg_catalog.to_regclass($1) AND NOT tgisinternal AND tgtype & 1 = 0)";
+    " FROM pg_catalog.pg_class WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks"
+    " JOIN pg_catalog.pg_trigger ON tgrelid = relation WHERE pid = pg_catalog.pg_backend_pid()"
+    " AND mode = 'RowExclusiveLock' AND NOT tgisinternal AND tgtype & 1 = 0 AND relation IS DISTINCT FROM"
+    " pg_catalog.to_regclass(pg_catalog.quote_ident($1) || '.migrations'))";
 
 // Nothing is under way. A failure is about statement `n`.
 static bool count_changes(struct sender *sender, size_t index, size_t n, uint64_t *ret_changes, struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;
-    const char *values[] = {sender->items[index].statements[n]->relation};
+    const char *values[] = {home_schema(sender->postgres)};
     if (!postgres_query(sender->postgres, changes_sql, values, 1, &rows, err))
         return sender_failed(sender, index, n);
     if (!text_to_u64(view_of(postgres_value(rows, 0, 0)), INT64_MAX, ret_changes))

@@ -378,6 +378,23 @@ static void rows_that_the_server_does_not_count_do_not_end_a_batch_in_silence(vo
     world_is_quiet(world);
 }
 
+// The log's trigger does, wherever the statement that reaches its table stands.
+static void a_trigger_that_writes_for_no_row_is_no_reason_to_doubt(void **state) {
+    struct world *world = *state;
+    with_table(world);
+    database_do(&world->database, "CREATE TABLE public.other (id int)");
+    world_file(world, "2_b.sql",
+               "CREATE VIEW v AS SELECT * FROM t WHERE id <= 500;\n-- pawl: batch\nUPDATE v SET done = true, n = n + 1"
+               " WHERE id IN (SELECT id FROM v WHERE NOT done LIMIT 100);\n-- pawl: batch\n"
+               "WITH u AS (UPDATE t SET done = true, n = n + 1 WHERE id IN (SELECT id FROM t WHERE NOT done LIMIT 100)"
+               " RETURNING id) INSERT INTO other SELECT id FROM u;\n");
+    world_must_run(world, "r2");
+    assert_string_equal(world_ask(world, EACH_ONCE), "1000 1 1");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM log WHERE rows = 0"), "4");
+    assert_string_equal(world_ask(world, "SELECT count(*) FROM other"), "500");
+    world_is_quiet(world);
+}
+
 static void a_batch_does_not_take_back(void **state) {
     struct world *world = *state;
     with_table(world);
@@ -471,6 +488,7 @@ int main(void) {
         TEST(a_pause_holds_no_transaction_and_keeps_the_lock),
         TEST(a_round_whose_rows_somebody_else_deletes_is_not_the_last),
         TEST(rows_that_the_server_does_not_count_do_not_end_a_batch_in_silence),
+        TEST(a_trigger_that_writes_for_no_row_is_no_reason_to_doubt),
         TEST(a_batch_does_not_take_back),
         TEST(without_standbys_there_is_nothing_to_wait_for),
         TEST(whoever_may_not_see_standbys_is_told_what_helps),
