@@ -276,6 +276,13 @@ subtest 'what others wrote is no command to GitHub' => sub {
     unlike slurp('summary'), qr/^(?!    |###|$)/m, 'the summary shows it as code';
 };
 is((run([$applied], arguments => ['--wait=soon']))[0], 2, 'a wait that is no number is refused');
+is((run([$applied], arguments => ['--wait=99999999999999999999']))[0], 2, 'and one that is too large to count');
+is(slurp('called'), '', 'before anything is published');
+subtest 'a wait that begins with 0' => sub {
+    my ($exit, $said) = run([$applied], arguments => ['--wait=08']);
+    is $exit, 0, 'is decimal';
+    like $said, qr/^applied: /m, 'and waited for';
+};
 is((run([$applied], arguments => ['--topic=']))[0],    2, 'a topic must be given');
 is((run([$applied], arguments => ['--tpoic=x']))[0],   2, 'an unknown argument is refused');
 {
