@@ -86,17 +86,30 @@ static void append_escaped(struct text *out, const char *string, bool property) 
     }
 }
 
+static void begin_annotation(const char *command, const char *path, unsigned line, const char *title,
+                             struct text *out) {
+    text_printf(out, "::%s file=", command);
+    append_escaped(out, path, true);
+    text_printf(out, ",line=%u,title=", line);
+    append_escaped(out, title, true);
+    text_append(out, "::");
+}
+
 static void print_annotation(const char *path, const struct finding *finding, const struct hazard_row *row) {
     static const char *const commands[] = {"notice", "warning", "error"};
     cleanup_text struct text line = TEXT(8192);
-    text_printf(&line, "::%s file=", commands[row->level]);
-    append_escaped(&line, path, true);
-    text_printf(&line, ",line=%u,title=", finding->line);
-    append_escaped(&line, row->name, true);
-    text_append(&line, "::");
+    begin_annotation(commands[row->level], path, finding->line, row->name, &line);
     append_escaped(&line, row->why, false);
     text_append(&line, "%0AInstead: ");
     append_escaped(&line, row->instead, false);
+    (void)printf("%s\n", text_string(&line));
+}
+
+// A file that no run would take.
+static void print_refusal(const struct error *err) {
+    cleanup_text struct text line = TEXT(8192);
+    begin_annotation("error", err->file, err->line ? err->line : 1, error_name(err->code), &line);
+    append_escaped(&line, err->message, false);
     (void)printf("%s\n", text_string(&line));
 }
 
@@ -175,6 +188,8 @@ int command_lint(const struct options *options, struct arena *arena) {
     if (done)
         conclude(&lint);
     text_done(&lint.json);
+    if (!done && options->github && *err.file)
+        print_refusal(&err);
     if (!done)
         return report_failure(options, &err);
     return lint.failing > 0;
