@@ -74,6 +74,9 @@ subtest 'a request that never became a run' => sub {
     is(push_message('104', {})->{status}, 500, 'a file that is not acceptable');
     is(ask('/runs/104')->{json}{error}, 'SOURCE_INVALID', 'is known too');
     $migrations->remove('0003_unfinished.sql');
+    push_message('111', {out_of_order => JSON::PP::true});
+    push_message('112', {action => 'rollback', steps => 1});
+    is(ask("/runs/$_")->{json}{error}, 'NOT_PERMITTED', 'so is what the target does not permit') for 111, 112;
 };
 
 subtest 'a plan' => sub {

@@ -230,6 +230,7 @@ static bool run_migrations(struct service *service, struct delivery *delivery, s
     delivery->began = !delivery->run.plan_only; // a plan leaves no row of its own
     bool done = run_execute(site->database, &delivery->set, &delivery->run, &observer, site->control, delivery->arena,
                             &delivery->report, err);
+    delivery->began &= done || err->code != ERROR_NOT_PERMITTED; // refused before it had a row
     gate_leave(site->gate, done ? NULL : err);
     return done;
 }
