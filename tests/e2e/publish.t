@@ -154,8 +154,11 @@ subtest 'what cannot be is refused before anything is sent' => sub {
     my @wrong = (
         [[],                                                              {}, 2, qr/--topic/],
         [['--topic', 'nonesuch'],                                         {}, 1, qr/nonesuch.*NOT_FOUND/s],
-        [['--topic', 'a/b'],                                              {}, 2, qr/projects/],
+        [['--topic', 'a/b'],                                              {}, 2, qr/--topic: .*projects/],
         [['--topic', 'migrate', '--action', 'drop'],                      {}, 2, qr/migrate\|plan\|rollback/],
+        [['--topic', 'migrate', '--action', 'rollback'],                  {}, 2, qr/needs --steps or --to/],
+        [['--topic', 'migrate', '--steps', '1'],                          {}, 2, qr/--action rollback/],
+        [['--topic', 'migrate', '--action=rollback', '--steps=1', '--to=1'], {}, 2, qr/without --to/],
         [['--topic', 'migrate', '--attribute', 'novalue'],                {}, 2, qr/KEY=VALUE/],
         [['--topic', 'migrate', '--attribute', '=x'],                     {}, 2, qr/KEY=VALUE/],
         [['--topic', 'migrate', '--attribute', 'k=' . 'x' x 1025],        {}, 2, qr/1024/],

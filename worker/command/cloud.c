@@ -42,12 +42,13 @@ void cloud_close(struct cloud *cloud) {
     *cloud = (struct cloud){0};
 }
 
-bool cloud_name(const struct cloud *cloud, const struct options *options, const char *kind, const char *name,
-                struct arena *arena, const char **ret_name, struct error *err) {
+bool cloud_name(const struct cloud *cloud, const struct options *options, const char *option, const char *kind,
+                const char *name, struct arena *arena, const char **ret_name, struct error *err) {
     const char *project = options->project;
     struct error unknown = {0};
     if (!strchr(name, '/') && !project && !credentials_project(cloud->credentials, arena, &project, &unknown))
         return error_set(err, ERROR_CONFIGURATION,
-                         "which project has '%.64s'? Give projects/PROJECT/%s/%.64s or --project", name, kind, name);
-    return pubsub_name(kind, name, project, arena, ret_name, err);
+                         "%s: which project has '%.64s'? Give projects/PROJECT/%s/%.64s or --project", option, name,
+                         kind, name);
+    return pubsub_name(kind, name, project, arena, ret_name, err) || error_wrap(err, "%s", option);
 }

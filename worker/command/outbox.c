@@ -11,9 +11,9 @@ enum {
     TELL_MS = 3000, // the event only informs: a topic that is away must not cost the answer its deadline
 };
 
-static bool name_topic(const struct outbox *outbox, const struct options *options, const char *name,
+static bool name_topic(const struct outbox *outbox, const struct options *options, const char *option, const char *name,
                        struct arena *arena, const char **ret_topic, struct error *err) {
-    return !name || cloud_name(&outbox->cloud, options, "topics", name, arena, ret_topic, err);
+    return !name || cloud_name(&outbox->cloud, options, option, "topics", name, arena, ret_topic, err);
 }
 
 bool outbox_is_wanted(const struct options *options) {
@@ -23,8 +23,9 @@ bool outbox_is_wanted(const struct options *options) {
 bool outbox_open(const struct options *options, const struct cloud *cloud, struct arena *arena,
                  struct outbox *ret_outbox, struct error *err) {
     struct outbox outbox = {.cloud = *cloud};
-    if (!name_topic(&outbox, options, options->dead_letter_topic, arena, &outbox.dead_letters, err) ||
-        !name_topic(&outbox, options, options->result_topic, arena, &outbox.results, err))
+    if (!name_topic(&outbox, options, "--dead-letter-topic", options->dead_letter_topic, arena, &outbox.dead_letters,
+                    err) ||
+        !name_topic(&outbox, options, "--result-topic", options->result_topic, arena, &outbox.results, err))
         return false;
     *ret_outbox = outbox;
     return true;

@@ -85,16 +85,27 @@ static bool publish(struct publication *publication, struct error *err) {
 
 // ---- following it ------------------------------------------------------------------------------------------------------
 
+// What the worker would refuse, and park.
+static bool check_rollback(const struct options *options, struct error *err) {
+    bool back = options->action && strcmp(options->action, "rollback") == 0;
+    if (options->steps > 0 && (!back || options->to))
+        return error_set(err, ERROR_USAGE, "--steps goes with --action rollback, and without --to");
+    return !back || options->steps > 0 || options->to ||
+           error_set(err, ERROR_USAGE, "--action rollback needs --steps or --to");
+}
+
 // Before anything is published: a deploy that cannot be followed is not to be found out about afterwards.
 static bool prepare(struct publication *publication, struct error *err) {
     const struct options *options = publication->options;
     if (!options->topic)
         return error_set(err, ERROR_USAGE, "which topic? Give --topic or PAWL_TOPIC");
+    if (!check_rollback(options, err))
+        return false;
     if (options->wait > 0 && !options->url)
         return error_set(err, ERROR_USAGE, "--wait needs the worker's URL: give --url or PAWL_URL");
     if (!cloud_open(options, &publication->cloud, err) ||
-        !cloud_name(&publication->cloud, options, "topics", options->topic, publication->arena, &publication->topic,
-                    err))
+        !cloud_name(&publication->cloud, options, "--topic", "topics", options->topic, publication->arena,
+                    &publication->topic, err))
         return false;
     publication->follow = (struct follow){
         .url = options->url,

@@ -261,10 +261,10 @@ static bool prepare(struct replay *replay, struct error *err) {
     if (selects(options) && !options->list && !options->topic)
         return error_set(err, ERROR_USAGE, "back to which topic? Give --topic or PAWL_TOPIC");
     return cloud_open(options, &replay->cloud, err) &&
-           cloud_name(&replay->cloud, options, "subscriptions", options->subscription, replay->arena,
+           cloud_name(&replay->cloud, options, "--subscription", "subscriptions", options->subscription, replay->arena,
                       &replay->subscription, err) &&
            (!options->topic ||
-            cloud_name(&replay->cloud, options, "topics", options->topic, replay->arena, &replay->topic, err));
+            cloud_name(&replay->cloud, options, "--topic", "topics", options->topic, replay->arena, &replay->topic, err));
 }
 
 static bool execute(struct replay *replay, struct error *err) {
