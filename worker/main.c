@@ -57,7 +57,8 @@ static const struct command {
      "show what is parked in a dead-letter subscription, and send it back",
      "Lists the parked messages; those chosen are published to --topic again and only then acknowledged, the others "
      "are\n"
-     "given back. May be interrupted and run again at any point: what applied already is not applied twice.",
+     "given back. May be interrupted and run again at any point: what applied already is not applied twice. With\n"
+     "--drop the chosen are acknowledged and not published.",
      0, 0},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -79,11 +80,11 @@ static int print_overview(FILE *stream, int code) {
                       "happens.\n\nusage: pawl COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         text_printf(&out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    text_append(
-        &out, "  help       this text; `help COMMAND`, `help options`, `help errors`, `help hazards`, `help CODE` or\n"
-              "             `help HAZARD` for more\n"
-              "  version    the version of this binary\n\n"
-              "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
+    text_append(&out,
+                "  help       this text; `help COMMAND`, `help options`, `help errors`, `help hazards`, `help CODE`,\n"
+                "             `help HAZARD`, `help --FLAG` or `help VARIABLE` for more\n"
+                "  version    the version of this binary\n\n"
+                "exit codes: 0 done, 1 failed, 2 wrong usage, 3 try again later\n");
     print(stream, &out);
     return code;
 }
@@ -115,9 +116,9 @@ static int print_help(const char *topic) {
         report_error_help(error_by_name(topic), &out);
     } else if (hazard_find(view_of(topic), &hazard)) {
         report_hazard_help(hazard, &out);
-    } else {
-        (void)fprintf(stderr, "pawl: there is no help on '%s'\n", topic);
-        return print_overview(stderr, 2);
+    } else if (!options_topic(topic, &out)) {
+        (void)fprintf(stderr, "pawl: there is no help on '%s'; `pawl help` says on what there is\n", topic);
+        return 2;
     }
     print(stdout, &out);
     return 0;
@@ -138,9 +139,9 @@ static int run_command(const struct command *command, char *const arguments[]) {
     if (fine && options.help)
         return print_command(command);
     if (fine && (options.operand_count < command->operands_least || options.operand_count > command->operands_most))
-        fine =
-            error_set(&err, ERROR_USAGE, "%s takes %s, not %zu", command->name,
-                      command->operands_most == 0 ? "no argument" : "one argument (quote it)", options.operand_count);
+        fine = error_set(&err, ERROR_USAGE, "%s takes %s%s, not %zu", command->name,
+                         command->operands_most == 0 ? "no argument" : "one argument (quote it):", command->operands,
+                         options.operand_count);
     if (fine)
         return command->run(&options, arena);
     return report_failure(&(struct options){.json = wants_json(arguments), .color = "auto"}, &err);

@@ -302,24 +302,50 @@ static void append_help(struct text *out, const char *left, const char *words) {
     append_wrapped(out, HELP_COLUMN, words);
 }
 
+static void append_row(struct text *out, const struct option *row) {
+    cleanup_text struct text left = TEXT(128), words = TEXT(1024);
+    if (row->flag)
+        flag_column(row, &left);
+    else
+        text_printf(&left, "%s=%s", row->variable, row->argument);
+    text_append(&words, row->help);
+    if (row->fallback)
+        text_printf(&words, " (default: %s)", row->fallback);
+    if (row->flag && row->variable)
+        text_printf(&words, " [%s]", row->variable);
+    append_help(out, text_string(&left), text_string(&words));
+}
+
 void options_help(unsigned command, struct text *out) {
+    for (size_t i = 0; i < ROWS; i++)
+        if (table[i].commands & command)
+            append_row(out, &table[i]);
+    append_help(out, "-h, --help", "this text");
+}
+
+static void append_commands(struct text *out, const struct option *row) {
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof(command_names) / sizeof(command_names[0]); i++)
+        if (row->commands & command_names[i].command) {
+            text_printf(out, "%s%s", comma, command_names[i].name);
+            comma = ", ";
+        }
+}
+
+// One name may be a row for each of two commands.
+bool options_topic(const char *name, struct text *out) {
+    bool found = false;
     for (size_t i = 0; i < ROWS; i++) {
         const struct option *row = &table[i];
-        if (!(row->commands & command))
+        if (!(row->flag && strcmp(row->flag, name) == 0) && !(row->variable && strcmp(row->variable, name) == 0))
             continue;
-        cleanup_text struct text left = TEXT(128), words = TEXT(1024);
-        if (row->flag)
-            flag_column(row, &left);
-        else
-            text_printf(&left, "%s=%s", row->variable, row->argument);
-        text_append(&words, row->help);
-        if (row->fallback)
-            text_printf(&words, " (default: %s)", row->fallback);
-        if (row->flag && row->variable)
-            text_printf(&words, " [%s]", row->variable);
-        append_help(out, text_string(&left), text_string(&words));
+        text_append(out, "pawl ");
+        append_commands(out, row);
+        text_append(out, "\n");
+        append_row(out, row);
+        found = true;
     }
-    append_help(out, "-h, --help", "this text");
+    return found;
 }
 
 // A `|` inside a Markdown table's cell ends the cell.
@@ -346,12 +372,7 @@ void options_table(struct text *out) {
         }
         text_done(&flag);
         text_printf(out, " | %s | ", row->fallback ? row->fallback : "");
-        const char *comma = "";
-        for (size_t c = 0; c < sizeof(command_names) / sizeof(command_names[0]); c++)
-            if (row->commands & command_names[c].command) {
-                text_printf(out, "%s%s", comma, command_names[c].name);
-                comma = ", ";
-            }
+        append_commands(out, row);
         text_append(out, " | ");
         append_cell(out, row->help);
         text_append(out, " |\n");

@@ -39,6 +39,8 @@ bool options_read(unsigned command, char *const arguments[], struct arena *arena
                   struct error *err);
 // The rows of one command, for --help.
 void options_help(unsigned command, struct text *out);
+// The rows of one flag (`--wait`) or variable (`PAWL_URL`), each with its commands; false when there is none.
+bool options_topic(const char *name, struct text *out);
 // All rows as a Markdown table, for README.md (`pawl help options`).
 void options_table(struct text *out);
 // "name=value" of every row of the command that is set to other than its default; secrets as ***. For the start-up log.

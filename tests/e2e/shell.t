@@ -16,7 +16,7 @@ my $migrations = Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();', '00
 my %here = (database => $database, migrations => $migrations);
 
 subtest 'help answers everywhere, and wrong usage exits 2' => sub {
-    for my $arguments (['--help'], ['help'], ['-h'], map({ [$_, '--help'], ['help', $_] } qw(serve migrate plan status new)), ['help', 'options'], ['help', 'errors'], ['help', 'LOCK_HELD'], ['--version'], ['version']) {
+    for my $arguments (['--help'], ['help'], ['-h'], map({ [$_, '--help'], ['help', $_] } qw(serve migrate plan status new)), ['help', 'options'], ['help', 'errors'], ['help', 'LOCK_HELD'], ['help', '--lock-wait'], ['help', 'PAWL_URL'], ['--version'], ['version']) {
         my $result = pawl($arguments);
         is($result->{exit}, 0, "pawl @$arguments: exit 0");
         isnt($result->{out}, '', "pawl @$arguments: answers");
@@ -27,6 +27,9 @@ subtest 'help answers everywhere, and wrong usage exits 2' => sub {
         is($result->{exit}, 2, "pawl @$arguments: exit 2");
         isnt($result->{err}, '', "pawl @$arguments: says why on standard error");
     }
+    like(pawl(['help', '--lock-wait'])->{out}, qr/^pawl serve\n  --lock-wait 0s\.\.3600s .*^pawl migrate, adopt/ms, 'a flag that two kinds of commands have: each');
+    like(pawl(['help', 'nonsense'])->{err}, qr/^pawl: there is no help on 'nonsense'.*\n\z/, 'no help: one line');
+    like(pawl(['repair'], %here)->{err}, qr/takes one argument \(quote it\): FILE, not 0/, 'an argument that is missing is named');
     is(pawl(['migrate', '--json', '--nonsense'], %here)->{json}{error}, 'USAGE', 'as JSON where that is asked for');
     my $result = pawl(['migrate'], migrations => $migrations, env => {DATABASE_URL => undef});
     is($result->{exit}, 2, 'without a database: exit 2');

@@ -107,7 +107,7 @@ static bool add_allowance(struct reading *reading, const struct piece *piece, st
                                   .reason = view_trim((struct view){value.data + length, value.length - length})};
     if (!hazard_find(name, &allowance.hazard))
         return script_refuse(reading->err, reading->file, piece->line,
-                             "allow %.*s: there is no such hazard (see pawl lint --help)",
+                             "allow %.*s: there is no such hazard (see pawl help hazards)",
                              (int)(length < 64 ? length : 64), name.data);
     if (allowance.reason.length == 0)
         return script_refuse(reading->err, reading->file, piece->line, "allow %.*s needs a reason behind it",
