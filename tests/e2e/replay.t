@@ -106,7 +106,7 @@ subtest 'JSON says the same' => sub {
         $run->{json},
         {
             subscription => 'projects/p1/subscriptions/parked', topic => 'projects/p1/topics/migrate', chosen => 0,
-            sent         => 0, more => JSON::PP::false,
+            sent         => 0, dropped => 0, more => JSON::PP::false,
             messages     => [
                 {
                     id     => $id, original_id => '7', published => '2026-01-02T03:04:05.678Z', state => 'parked',
@@ -148,7 +148,7 @@ subtest 'a dry run shows what would go' => sub {
     park({target => 'shop'}, %why);
     park({target => 'blog'}, %why, pawl_target => 'blog');
     my $run = replay(['--target', 'blog', '--dry-run']);
-    like($run->{out}, qr/^1 of 2 would be sent back to projects\/p1\/topics\/migrate$/m, 'and counts');
+    like($run->{out}, qr/blog .*\n +would be sent back\n1 of 2 would be sent back to projects\/p1\/topics\/migrate$/m, 'and counts');
     is(scalar sent_again(), 0, 'nothing was sent');
     is(count_parked(),      2, 'nothing was taken');
     clear_parked();
@@ -182,6 +182,30 @@ subtest 'messages are chosen by id, target and age' => sub {
     is_deeply([map { decode_base64($_->{data}) } sent_again()], ['{"n":2}'], 'only that one went');
     is(count_parked(), 2, 'the others stay');
     is(clear_parked(), 2, 'and were given back at once');
+};
+
+subtest 'what can never be served is dropped where that is said, and nothing else' => sub {
+    my $bad  = park({relase => 'x'}, %why, pawl_error => 'REQUEST_MALFORMED');
+    my $good = park({}, %why);
+    is(replay(['--drop'])->{exit}, 2, 'not without a choice');
+    like(replay(['--id', $bad, '--drop', '--dry-run'])->{out}, qr/^$bad .*\n +would be dropped\n$good .*\n1 of 2 would be dropped$/m,
+        'a dry run shows it');
+    is(count_parked(), 2, 'and takes nothing');
+    my $run = replay(['--target', 'nobody', '--drop']);
+    like($run->{out}, qr/^none of 2 is chosen, all stay parked$/m, 'a choice that fits none');
+    $cloud->fault('/v1/projects/p1/subscriptions/parked:acknowledge', status => 400, body => '{}');
+    $run = replay(['--id', $bad, '--drop']);
+    $cloud->clear_faults;
+    is($run->{exit}, 1, 'what is not acknowledged is a failure');
+    like($run->{err}, qr/message $bad was not dropped/, 'and named');
+    $run = replay(['--id', $bad, '--drop'], PAWL_TOPIC => undef);
+    is($run->{exit}, 0, 'no topic is needed') or diag $run->{err};
+    like($run->{out}, qr/^$bad .*\n +dropped\n$good .*\n1 of 1 dropped, 1 stay parked$/m, 'shown and counted');
+    $run = replay(['--json', '--all', '--drop']);
+    is_deeply([map { "$_->{id} $_->{state}" } @{$run->{json}{messages}}], ["$good dropped"], 'each with its state');
+    is($run->{json}{dropped}, 1, 'and their number');
+    is(count_parked(),        0, 'gone');
+    is(scalar sent_again(),   0, 'and nothing was sent');
 };
 
 subtest 'an id that is not there stops everything' => sub {

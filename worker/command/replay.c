@@ -1,4 +1,5 @@
-// `pawl replay`: shows what is parked in a dead-letter subscription, and sends back what was chosen: published first, acknowledged after.
+// `pawl replay`: shows what is parked in a dead-letter subscription, and sends back what was chosen: published first, acknowledged after;
+// or drops it: acknowledged only.
 #include "base/clock.h"
 #include "base/json.h"
 #include "command/cloud.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 enum { REFUSALS_MAX = 3 };
-enum fate { FATE_KEPT, FATE_CHOSEN, FATE_SENT, FATE_SENT_TWICE };
+enum fate { FATE_KEPT, FATE_CHOSEN, FATE_SENT, FATE_SENT_TWICE, FATE_DROPPED };
 
 struct row {
     struct parked parked;
@@ -25,7 +26,7 @@ struct replay {
     const char *subscription, *topic; // full names
     struct lease lease;
     struct row *rows;
-    size_t chosen, sent;
+    size_t chosen, sent, dropped;
 };
 
 // ---- choosing ----------------------------------------------------------------------------------------------------------
@@ -103,20 +104,31 @@ static bool send_one(struct replay *replay, struct row *row, struct error *err) 
     return true;
 }
 
+static bool drop_one(struct replay *replay, struct row *row, struct error *err) {
+    if (!lease_keep(&replay->lease, err))
+        return false;
+    if (!lease_acknowledge(&replay->lease, row->leased, err))
+        return error_wrap(err, "message %s was not dropped", row->parked.pulled->id);
+    row->fate = FATE_DROPPED;
+    replay->dropped++;
+    return true;
+}
+
 // A message that Pub/Sub does not take (it has too many attributes, say) stays where it is and keeps no other one from going back. When
 // several in a row are refused it is not the messages' fault. The first failure is told.
-static bool send_chosen(struct replay *replay, struct error *err) {
+static bool settle_chosen(struct replay *replay, struct error *err) {
     unsigned refused = 0;
     for (size_t i = 0; i < replay->lease.count && refused < REFUSALS_MAX; i++) {
         struct error failure = {0};
         if (replay->rows[i].fate != FATE_CHOSEN)
             continue;
-        bool sent = send_one(replay, &replay->rows[i], &failure);
-        if (!sent && err->code == ERROR_NONE)
+        bool settled = replay->options->drop ? drop_one(replay, &replay->rows[i], &failure)
+                                             : send_one(replay, &replay->rows[i], &failure);
+        if (!settled && err->code == ERROR_NONE)
             *err = failure;
-        if (!sent && failure.code != ERROR_PUBSUB_REFUSED)
+        if (!settled && failure.code != ERROR_PUBSUB_REFUSED)
             break;
-        refused = sent ? 0 : refused + 1;
+        refused = settled ? 0 : refused + 1;
     }
     return err->code == ERROR_NONE;
 }
@@ -128,11 +140,15 @@ static const char *fate_name(const struct replay *replay, enum fate fate) {
     case FATE_KEPT:
         return "parked";
     case FATE_CHOSEN:
-        return replay->options->dry_run ? "would be sent back" : "parked";
+        if (!replay->options->dry_run)
+            return "parked";
+        return replay->options->drop ? "would be dropped" : "would be sent back";
     case FATE_SENT:
         return "sent back";
     case FATE_SENT_TWICE:
         return "sent back, still parked";
+    case FATE_DROPPED:
+        return "dropped";
     }
     return "";
 }
@@ -171,6 +187,7 @@ static void print_json(const struct replay *replay, const struct error *err) {
     json_end_array(&writer);
     json_put_integer(&writer, "chosen", (int64_t)replay->chosen);
     json_put_integer(&writer, "sent", (int64_t)replay->sent);
+    json_put_integer(&writer, "dropped", (int64_t)replay->dropped);
     json_put_boolean(&writer, "more", replay->lease.cut);
     if (err->code) {
         json_put_string(&writer, "error", error_name(err->code));
@@ -214,13 +231,20 @@ static void print_row(const struct row *row, struct widths widths, struct termin
 
 static void print_sum(const struct replay *replay, struct terminal *terminal) {
     const struct options *options = replay->options;
-    size_t count = replay->lease.count, left = count - replay->sent;
+    size_t count = replay->lease.count, left = count - replay->sent - replay->dropped;
     if (count == 0)
         terminal_print(terminal, TONE_GOOD, "nothing is parked in %s", replay->subscription);
     else if (options->list || !selects(options))
         terminal_print(terminal, TONE_BOLD,
                        "%zu parked; send back with --all, --id ID, --target NAME, --older-than or --newer-than TIME",
                        count);
+    else if (replay->chosen == 0)
+        terminal_print(terminal, TONE_WARN, "none of %zu is chosen, all stay parked", count);
+    else if (options->drop && options->dry_run)
+        terminal_print(terminal, TONE_BOLD, "%zu of %zu would be dropped", replay->chosen, count);
+    else if (options->drop)
+        terminal_print(terminal, replay->dropped == replay->chosen ? TONE_GOOD : TONE_WARN,
+                       "%zu of %zu dropped, %zu stay parked", replay->dropped, replay->chosen, left);
     else if (options->dry_run)
         terminal_print(terminal, TONE_BOLD, "%zu of %zu would be sent back to %s", replay->chosen, count,
                        replay->topic);
@@ -244,13 +268,15 @@ static void print_text(const struct replay *replay) {
         if (row->sent_as)
             terminal_print(&terminal, TONE_GOOD, "%-*s  %s as %s", widths.id, "", fate_name(replay, row->fate),
                            row->sent_as);
+        else if (row->fate == FATE_DROPPED || (row->fate == FATE_CHOSEN && replay->options->dry_run))
+            terminal_print(&terminal, TONE_GOOD, "%-*s  %s", widths.id, "", fate_name(replay, row->fate));
     }
     print_sum(replay, &terminal);
 }
 
 // ---- the command -------------------------------------------------------------------------------------------------------
 
-static bool is_sending(const struct options *options) {
+static bool is_settling(const struct options *options) {
     return selects(options) && !options->list && !options->dry_run;
 }
 
@@ -258,13 +284,15 @@ static bool prepare(struct replay *replay, struct error *err) {
     const struct options *options = replay->options;
     if (!options->subscription)
         return error_set(err, ERROR_USAGE, "which subscription? Give --subscription or PAWL_DEAD_LETTER_SUBSCRIPTION");
-    if (selects(options) && !options->list && !options->topic)
+    if (options->drop && !selects(options))
+        return error_set(err, ERROR_USAGE, "--drop what? Give --id, --target, --older-than, --newer-than or --all");
+    if (selects(options) && !options->list && !options->drop && !options->topic)
         return error_set(err, ERROR_USAGE, "back to which topic? Give --topic or PAWL_TOPIC");
     return cloud_open(options, &replay->cloud, err) &&
            cloud_name(&replay->cloud, options, "--subscription", "subscriptions", options->subscription, replay->arena,
                       &replay->subscription, err) &&
-           (!options->topic ||
-            cloud_name(&replay->cloud, options, "--topic", "topics", options->topic, replay->arena, &replay->topic, err));
+           (!options->topic || cloud_name(&replay->cloud, options, "--topic", "topics", options->topic, replay->arena,
+                                          &replay->topic, err));
 }
 
 static bool execute(struct replay *replay, struct error *err) {
@@ -274,7 +302,7 @@ static bool execute(struct replay *replay, struct error *err) {
     if (!lease_take(&replay->lease, err))
         return false;
     choose(replay);
-    bool done = check_ids(replay, err) && (!is_sending(replay->options) || send_chosen(replay, err));
+    bool done = check_ids(replay, err) && (!is_settling(replay->options) || settle_chosen(replay, err));
     bool given_back = lease_give_back(&replay->lease, &late);
     if (done && !given_back) {
         *err = late;
