@@ -116,7 +116,7 @@ variable "allow_rollback" {
 }
 
 variable "callers" {
-  description = "E-mail addresses of further service accounts that may push: of subscriptions in other projects, whose accounts must be there too."
+  description = "E-mail addresses of further service accounts that may push: of subscriptions in other projects, whose accounts must be there too. With targets, bind each to its own by `callers`."
   type        = list(string)
   default     = []
   validation {
@@ -264,6 +264,7 @@ variable "targets" {
     schema        = optional(string)
     role          = optional(string)
     subscriptions = optional(list(string))
+    callers       = optional(list(string))
     out_of_order  = optional(bool)
     rollback      = optional(bool)
     lock_wait     = optional(string)

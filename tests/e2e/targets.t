@@ -84,6 +84,22 @@ subtest 'two targets, each with its database, files and subscription' => sub {
     is($worker->stop, 0, 'exit code 0');
 };
 
+subtest 'an account of development that names the subscription of production' => sub {
+    my $production = 'push@production.iam.gserviceaccount.com';
+    my $database = Pawl::Postgres->new;
+    my $worker = Pawl::Worker->start(cloud => $cloud, env => {PAWL_READERS => $reader, PAWL_CALLERS => "dev\@development.iam.gserviceaccount.com,$production",
+        PAWL_TARGETS => write_file(targets(production => {database => $database->url, callers => [$production]}, development => {callers => ['dev@development.iam.gserviceaccount.com']}))});
+    my $push = sub {
+        my ($account) = @_;
+        return $worker->request(POST => '/', token => $cloud->token(claims => {aud => $worker->audience, email => $account}),
+            body => {message => {%{$cloud->message({target => 'production'})}, messageId => '' . ++$id, publishTime => '2026-01-01T00:00:00Z'}, subscription => $subscription{production}});
+    };
+    is($push->('dev@development.iam.gserviceaccount.com')->{json}{error}, 'TARGET_FORBIDDEN', 'is refused');
+    ok(untouched($database), 'and production is untouched');
+    is($push->($production)->{status}, 200, 'the account of production is served');
+    is($worker->stop, 0, 'exit code 0');
+};
+
 subtest 'two targets in one database, each with its ledger and its role' => sub {
     my $shared = Pawl::Postgres->new;
     my %role   = (development => 'targets dev "owner"', production => 'targets_prod');

@@ -248,7 +248,7 @@ subtest 'with proofs demanded' => sub {
 subtest 'with targets' => sub {
     my $is = values_of(
         targets => [
-            {name => 'shop', subscriptions => ['projects/shop-1/subscriptions/pawl-push'], rollback => JSON::PP::true, lock_wait => '60s'},
+            {name => 'shop', subscriptions => ['projects/shop-1/subscriptions/pawl-push'], callers => ['dev@shop-dev.iam.gserviceaccount.com'], rollback => JSON::PP::true, lock_wait => '60s'},
             {name => 'log', database => 'secret:projects/other/secrets/log-url/versions/latest'},
             {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far', schema => 'far', role => 'far_owner'},
         ]);
@@ -257,7 +257,7 @@ subtest 'with targets' => sub {
     ok !exists $environment->{DATABASE_URL} && !exists $environment->{PAWL_TARGET} && !@{$is->{secrets}}, 'in place of the one database';
     is_deeply $is->{targets}, [
         {name => 'shop', database => 'secret:projects/shop-1/secrets/pawl-database-url/versions/latest', subscriptions => ['projects/shop-1/subscriptions/pawl-push'],
-            rollback => JSON::PP::true, lock_wait => '60s'},
+            callers => ['dev@shop-dev.iam.gserviceaccount.com'], rollback => JSON::PP::true, lock_wait => '60s'},
         {name => 'log', database => 'secret:projects/other/secrets/log-url/versions/latest'},
         {name => 'far', database => 'host=/cloudsql/example.com:far-1:us-east1:main dbname=far', database_iam => JSON::PP::true, migrations => '/far',
             schema => 'far', role => 'far_owner'},

@@ -105,7 +105,10 @@ static void describe_run(const struct service *service, struct delivery *deliver
 
 static bool choose_target(const struct service *service, struct delivery *delivery, struct error *err) {
     const struct target *target = NULL;
-    if (!targets_choose(&service->targets, delivery->request.target, delivery->envelope.subscription, &target, err))
+    const struct target_question question = {.wanted = delivery->request.target,
+                                             .subscription = delivery->envelope.subscription,
+                                             .caller = delivery->claims->email};
+    if (!targets_choose(&service->targets, &question, &target, err))
         return false;
     delivery->site = service_site(service, target->name);
     describe_run(service, delivery);

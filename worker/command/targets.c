@@ -5,7 +5,13 @@
 #include "migrate/home.h"
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 63, SUBSCRIPTIONS_MAX = 100, LOCK_WAIT_MAX_MS = 3600000, LOCK_TIMEOUT_MAX_MS = 3600000 };
+enum {
+    NAME_MAX_BYTES = 63,
+    LIST_MAX = 100,
+    CALLER_MAX = 255,
+    LOCK_WAIT_MAX_MS = 3600000,
+    LOCK_TIMEOUT_MAX_MS = 3600000
+};
 
 // ---- one reader per member ---------------------------------------------------------------------------------------------
 
@@ -74,27 +80,54 @@ static bool is_listed(const char *const *list, const char *name) {
     return *list;
 }
 
-static bool read_subscriptions(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
-    static const char shape[] = "a list of subscriptions, projects/PROJECT/subscriptions/NAME";
-    const char **list = arena_array(arena, SUBSCRIPTIONS_MAX + 1, sizeof(*list));
+// `check` gives a text its place in the arena, or refuses it.
+static bool read_list(const struct json *json, const char *shape,
+                      bool (*check)(struct view text, struct arena *arena, const char **ret_name, struct error *err),
+                      struct arena *arena, const char *const **ret_list, struct error *err) {
+    const char **list = arena_array(arena, LIST_MAX + 1, sizeof(*list));
     size_t count = 0;
     if (json_type(json) != JSON_ARRAY)
         return wrong(err, shape);
     for (const struct json *item = json_first(json); item; item = json_next(item)) {
         struct view text;
         const char *name = NULL;
-        if (!json_string(item, &text) || count == SUBSCRIPTIONS_MAX)
+        if (!json_string(item, &text) || count == LIST_MAX)
             return wrong(err, shape);
-        if (!pubsub_name("subscriptions", text.data, NULL, arena, &name, err))
+        if (!check(text, arena, &name, err))
             return false;
         if (is_listed(list, name))
             return error_set(err, ERROR_CONFIGURATION, "has %.128s twice", name);
         list[count++] = name;
     }
     if (count == 0) // nobody, or everybody? Leaving it out says the one; there is no use for the other.
-        return wrong(err, "left out, or name a subscription");
-    target->subscriptions = list;
+        return wrong(err, "left out, or name one at least");
+    *ret_list = list;
     return true;
+}
+
+static bool check_subscription(struct view text, struct arena *arena, const char **ret_name, struct error *err) {
+    return pubsub_name("subscriptions", text.data, NULL, arena, ret_name, err);
+}
+
+static bool read_subscriptions(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    return read_list(json, "a list of subscriptions, projects/PROJECT/subscriptions/NAME", check_subscription, arena,
+                     &target->subscriptions, err);
+}
+
+static bool check_caller(struct view text, struct arena *arena, const char **ret_name, struct error *err) {
+    const char *at = memchr(text.data, '@', text.length);
+    bool fine = at && at > text.data && at + 1 < text.data + text.length && text.length <= CALLER_MAX;
+    for (size_t i = 0; fine && i < text.length; i++)
+        fine = text.data[i] > ' ' && text.data[i] < 0x7f && text.data[i] != ',';
+    if (!fine)
+        return wrong(err, "e-mail addresses of service accounts");
+    *ret_name = arena_copy(arena, text.data, text.length);
+    return true;
+}
+
+static bool read_callers(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    return read_list(json, "a list of e-mail addresses of service accounts", check_caller, arena, &target->callers,
+                     err);
 }
 
 static bool read_out_of_order(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
@@ -143,6 +176,7 @@ static const struct {
     {"schema", read_schema, false},
     {"role", read_role, false},
     {"subscriptions", read_subscriptions, false},
+    {"callers", read_callers, false},
     {"out_of_order", read_out_of_order, false},
     {"rollback", read_rollback, false},
     {"lock_wait", read_lock_wait, false},
@@ -252,6 +286,13 @@ static size_t count_bound(const struct targets *targets, const char *subscriptio
     return count;
 }
 
+static bool may_push(const struct targets *targets, const struct target *target, const char *caller) {
+    bool bound = target->callers;
+    for (size_t i = 0; i < targets->count; i++)
+        bound = bound || (targets->items[i].callers && is_listed(targets->items[i].callers, caller));
+    return !bound || (target->callers && is_listed(target->callers, caller));
+}
+
 static bool choose_named(const struct targets *targets, const char *wanted, const struct target **ret_target,
                          struct error *err) {
     *ret_target = targets_find(targets, wanted);
@@ -263,8 +304,9 @@ static bool choose_named(const struct targets *targets, const char *wanted, cons
     return error_set(err, ERROR_TARGET_UNKNOWN, "there is no target '%s' here", wanted);
 }
 
-bool targets_choose(const struct targets *targets, const char *wanted, const char *subscription,
+bool targets_choose(const struct targets *targets, const struct target_question *question,
                     const struct target **ret_target, struct error *err) {
+    const char *wanted = question->wanted, *subscription = question->subscription;
     const struct target *bound = NULL, *target = NULL;
     size_t count = count_bound(targets, subscription, &bound);
     if (wanted) {
@@ -280,6 +322,9 @@ bool targets_choose(const struct targets *targets, const char *wanted, const cha
     }
     if ((count > 0 || target->subscriptions) && !has(target, subscription))
         return error_set(err, ERROR_TARGET_FORBIDDEN, "%s may not address the target '%s'", subscription, target->name);
+    if (!may_push(targets, target, question->caller))
+        return error_set(err, ERROR_TARGET_FORBIDDEN, "%s may not push to the target '%s'", question->caller,
+                         target->name);
     *ret_target = target;
     return true;
 }

@@ -15,8 +15,9 @@ struct target {
     const char *schema;               // of the ledger; with the role, see migrate/home.h
     const char *role;                 // NULL: that of the login
     const char *const *subscriptions; // full names, NULL-terminated: only their messages; NULL: everybody's
-    bool out_of_order;                // messages may ask for versions below the newest applied one
-    bool rollback;                    // messages may ask for a rollback
+    const char *const *callers; // e-mail addresses, NULL-terminated: only what they push; NULL: whoever may push at all
+    bool out_of_order;          // messages may ask for versions below the newest applied one
+    bool rollback;              // messages may ask for a rollback
     uint64_t lock_wait_ms, lock_timeout_ms;
 };
 struct targets { // in the arena given
@@ -33,7 +34,11 @@ void targets_forget(struct targets *targets);
 const struct target *targets_find(const struct targets *targets, const char *name); // NULL: there is none
 // The target that a message means which came through `subscription` and names `wanted`, or none (NULL): then the one that the
 // subscription is bound to, or the only one there is. A target with subscriptions takes their messages only, and a subscription
-// that some target has reaches no target that does not have it.
+// that some target has reaches no target that does not have it. The same holds for callers, whose push token says who they are: the name of
+// the subscription is only what the body says.
 // Errors: ERROR_TARGET_UNKNOWN, ERROR_TARGET_FORBIDDEN.
-bool targets_choose(const struct targets *targets, const char *wanted, const char *subscription,
+struct target_question {
+    const char *wanted, *subscription, *caller;
+};
+bool targets_choose(const struct targets *targets, const struct target_question *question,
                     const struct target **ret_target, struct error *err);

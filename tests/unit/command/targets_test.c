@@ -11,6 +11,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define DEV "projects/shop/subscriptions/dev"
 #define PROD "projects/shop/subscriptions/prod"
+#define ANYBODY "push@shop.iam.gserviceaccount.com"
+#define DEV_PUSH "push@shop-dev.iam.gserviceaccount.com"
 #define OPS "projects/shop/subscriptions/ops"
 #define TARGET(more) "{\"targets\":[{\"name\":\"a\",\"database\":\"host=h password=S3CR3T\"" more "}]}"
 
@@ -180,7 +182,7 @@ static void a_subscription_has_its_full_name(void **state) {
         {"\"" DEV "\"", "must be a list of subscriptions"},
         {"{}", "must be a list of subscriptions"},
         {"[7]", "must be a list of subscriptions"},
-        {"[]", "must be left out, or name a subscription"},
+        {"[]", "must be left out, or name one at least"},
         {"[\"dev\"]", "dev"},
         {"[\"projects/p/topics/t\"]", "projects/p/topics/t"},
         {"[\"projects/p/subscriptions/\"]", "projects/p/subscriptions/"},
@@ -241,7 +243,7 @@ static const struct targets both = {both_items, 2}, half = {half_items, 2}, unbo
 static void must_choose(const struct targets *targets, const char *wanted, const char *subscription, const char *name) {
     const struct target *target = NULL;
     struct error err = {0};
-    if (!targets_choose(targets, wanted, subscription, &target, &err))
+    if (!targets_choose(targets, &(struct target_question){wanted, subscription, ANYBODY}, &target, &err))
         fail_msg("%s", err.message);
     assert_string_equal(target->name, name);
 }
@@ -250,7 +252,7 @@ static void must_not_choose(const struct targets *targets, const char *wanted, c
                             enum error_code code, const char *message) {
     const struct target *target = NULL;
     struct error err = {0};
-    if (targets_choose(targets, wanted, subscription, &target, &err))
+    if (targets_choose(targets, &(struct target_question){wanted, subscription, ANYBODY}, &target, &err))
         fail_msg("%s reached %s", subscription, target->name);
     assert_null(target);
     if (err.code != code || !strstr(err.message, message))
@@ -306,6 +308,55 @@ static void not_even_where_production_forgot_its_list(void **state) {
     must_not_choose(&half, "production", DEV, ERROR_TARGET_FORBIDDEN, DEV " may not address the target 'production'");
 }
 
+// The body says which subscription pushes; who pushes is in the token.
+static void a_caller_of_development_reaches_production_by_no_name_of_a_subscription(void **state) {
+    (void)state;
+    static const char *const dev_callers[] = {DEV_PUSH, NULL}, *const prod_callers[] = {ANYBODY, NULL};
+    struct target items[] = {{.name = "development", .subscriptions = dev_list, .callers = dev_callers},
+                             {.name = "production", .subscriptions = prod_list, .callers = prod_callers}};
+    struct target forgot[] = {items[0], {.name = "production", .subscriptions = prod_list}};
+    const struct targets bound = {items, 2}, half_bound = {forgot, 2};
+    const struct target_question fine[] = {{"production", PROD, ANYBODY}, {NULL, PROD, ANYBODY}, {NULL, DEV, DEV_PUSH}};
+    const struct target_question forged[] = {{"production", PROD, DEV_PUSH},
+                                             {"production", OPS, DEV_PUSH},
+                                             {NULL, PROD, DEV_PUSH},
+                                             {NULL, DEV, ANYBODY},
+                                             {"production", PROD, "Push@shop.iam.gserviceaccount.com"}};
+    for (size_t i = 0; i < COUNT(fine); i++) {
+        const struct target *target = NULL;
+        struct error err = {0};
+        if (!targets_choose(&bound, &fine[i], &target, &err))
+            fail_msg("%zu: %s", i, err.message);
+        assert_string_equal(target->name, i < 2 ? "production" : "development");
+    }
+    for (size_t i = 0; i < COUNT(forged); i++) {
+        const struct target *target = NULL;
+        struct error err = {0};
+        assert_false(targets_choose(&bound, &forged[i], &target, &err));
+        assert_int_equal(err.code, ERROR_TARGET_FORBIDDEN);
+        assert_non_null(strstr(err.message, " may not push to the target "));
+        assert_null(target);
+    }
+    const struct target *target = NULL;
+    struct error err = {0};
+    assert_false(targets_choose(&half_bound, &forged[0], &target, &err)); // where production forgot its list
+    assert_int_equal(err.code, ERROR_TARGET_FORBIDDEN);
+}
+
+static void a_caller_is_an_address(void **state) {
+    (void)state;
+    struct targets targets = must_read(TARGET(",\"callers\":[\"" ANYBODY "\",\"" DEV_PUSH "\"]"));
+    assert_string_equal(targets.items[0].callers[1], DEV_PUSH);
+    assert_null(targets.items[0].callers[2]);
+    must_refuse(TARGET(",\"callers\":[]"), "callers: must be left out");
+    must_refuse(TARGET(",\"callers\":\"a@b\""), "callers: must be a list");
+    must_refuse(TARGET(",\"callers\":[\"a@b\",\"a@b\"]"), "callers: has a@b twice");
+    must_refuse(TARGET(",\"callers\":[\"push\"]"), "callers: must be e-mail addresses");
+    must_refuse(TARGET(",\"callers\":[\"a@b c\"]"), "callers: must be e-mail addresses");
+    must_refuse(TARGET(",\"callers\":[\"@b\"]"), "callers: must be e-mail addresses");
+    must_refuse(TARGET(",\"callers\":[\"a@\"]"), "callers: must be e-mail addresses");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_target_has_what_it_says, set_up, tear_down),
@@ -324,6 +375,8 @@ int main(void) {
         cmocka_unit_test(a_target_that_is_not_there_is_refused),
         cmocka_unit_test(development_does_not_touch_production),
         cmocka_unit_test(not_even_where_production_forgot_its_list),
+        cmocka_unit_test(a_caller_of_development_reaches_production_by_no_name_of_a_subscription),
+        cmocka_unit_test_setup_teardown(a_caller_is_an_address, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
