@@ -124,6 +124,11 @@ static void add_hints(const struct item *item, struct error *err) {
             &hint,
             "%sOnly a CALL or DO of its own may commit, outside BEGIN ... COMMIT and outside blocks with EXCEPTION.",
             hint.length > 0 ? " " : "");
+    if (!strcmp(err->sqlstate, "25001") && err->statement > 0 && !item_is_alone(item, err->statement - 1))
+        text_printf(&hint,
+                    "%sWhat PostgreSQL refuses in a transaction goes into a file of its own with \"-- pawl: "
+                    "no-transaction\" in it.",
+                    hint.length > 0 ? " " : "");
     if (item->stepwise && item->done > 0)
         text_printf(&hint, "%s%zu of %zu statements are done and stay; the next run goes on after them.",
                     hint.length > 0 ? " " : "", item->done, item->count);
@@ -259,7 +264,8 @@ static bool needs_no_session(const struct item *items, size_t count, struct erro
     return true;
 }
 
-// What commits by itself is refused in a transaction, and nothing of it has happened: it goes outside. That needs no record of its own: a later run that finds only what is before it done is refused in the same way, and one that finds it under way knows.
+// What commits by itself is refused in a transaction, and nothing of it has happened: it goes outside. That needs no record of its own: a
+// later run that finds only what is before it done is refused in the same way, and one that finds it under way knows.
 static bool goes_outside(struct sender *sender, const struct flight *failure, const struct error *err) {
     struct item *item = &sender->items[failure->item];
     if (failure->kind != FLIGHT_STATEMENT || sender->order->plan->back ||

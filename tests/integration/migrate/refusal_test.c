@@ -108,9 +108,27 @@ static void a_url_that_cannot_work_is_a_wrong_setting(void **state) {
     assert_int_equal(world->err.code, ERROR_DATABASE_UNAVAILABLE);
 }
 
+static void what_is_refused_in_a_transaction_is_told_where_it_may_run(void **state) {
+    struct world *world = *state;
+    world_file(world, "1_a.sql",
+               "CREATE FUNCTION alone() RETURNS void LANGUAGE plpgsql AS $$BEGIN IF pg_current_xact_id_if_assigned() "
+               "IS NOT NULL THEN"
+               " RAISE 'not in a transaction' USING ERRCODE = 'active_sql_transaction'; END IF; END$$;");
+    world_file(world, "2_b.sql", "CREATE TABLE b (x int);\nSELECT alone();\n");
+    assert_false(world_run(world, NULL));
+    assert_string_equal(world->err.sqlstate, "25001");
+    assert_int_equal(world->err.line, 2);
+    assert_non_null(strstr(world->err.hint, "a file of its own with \"-- pawl: no-transaction\" in it"));
+    world_file(world, "2_b.sql", "CREATE TABLE b (x int);\n");
+    world_file(world, "3_c.sql", "-- pawl: no-transaction\nSELECT alone();\n");
+    world_must_run(world, NULL);
+    world_is_quiet(world);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_begin, world_end)
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(what_is_refused_in_a_transaction_is_told_where_it_may_run),
         TEST(a_lost_row_of_the_state_is_told_apart_from_a_foreign_schema),
         TEST(what_a_statement_raises_is_not_taken_for_our_connections_end),
         TEST(a_file_that_ends_its_own_session_is_recorded_as_failed),
