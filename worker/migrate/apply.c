@@ -126,8 +126,8 @@ static void add_hints(const struct item *item, struct error *err) {
             hint.length > 0 ? " " : "");
     if (!strcmp(err->sqlstate, "25001") && err->statement > 0 && !item_is_alone(item, err->statement - 1))
         text_printf(&hint,
-                    "%sWhat PostgreSQL refuses in a transaction goes into a file of its own with \"-- pawl: "
-                    "no-transaction\" in it.",
+                    "%sIn a file of its own with \"-- pawl: no-transaction\" in it, a CALL or a DO runs outside a "
+                    "transaction: DO $$BEGIN PERFORM f(); END$$ for a function.",
                     hint.length > 0 ? " " : "");
     if (item->stepwise && item->done > 0)
         text_printf(&hint, "%s%zu of %zu statements are done and stay; the next run goes on after them.",
