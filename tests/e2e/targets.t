@@ -68,12 +68,16 @@ subtest 'two targets, each with its database, files and subscription' => sub {
     ok(untouched($base{production}), 'not from that of production');
 
     is(push_to($worker, 'operators', {})->{json}{error}, 'TARGET_UNKNOWN', 'a subscription of both has to say which');
+    is(ask($worker, "/runs/$id")->{json}{error}, 'TARGET_UNKNOWN', 'and hears so');
     is(push_to($worker, 'operators', {target => 'staging'})->{json}{error}, 'TARGET_UNKNOWN', 'and one that is there');
+    is(ask($worker, "/runs/$id")->{json}{target}, 'staging', 'or hears what was asked for');
+    is($base{development}->value("SELECT count(*) FROM pawl.runs WHERE error = 'TARGET_UNKNOWN'"), 2, 'from the ledger of the first that it may address');
     is(push_to($worker, 'operators', {target => 'production'})->{status}, 200, 'then it is served');
     ok($base{production}->has_table('a') && !$base{production}->has_table('b'), 'with the files of that target');
     my $production_run = $id;
     local $subscription{stranger} = $cloud->subscription_name('stranger');
     is(push_to($worker, 'stranger', {target => 'production'})->{json}{error}, 'TARGET_FORBIDDEN', 'a subscription that is on no list is refused');
+    is(ask($worker, "/runs/$id")->{status}, 404, 'and is in no ledger');
     is(push_to($worker, 'production', {target => 'development'})->{json}{error}, 'TARGET_FORBIDDEN', 'the other way round too');
 
     is(ask($worker, "/runs/$production_run")->{json}{target}, 'production', 'a run is found in whichever target it was');

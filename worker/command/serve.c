@@ -262,10 +262,20 @@ static void report_done(const struct service *service, const struct delivery *de
     report_json(&delivery->run, &delivery->report, delivery->older ? service->options->release : NULL, &answer->body);
 }
 
+// The target that a request means, else the first that it could have meant: never one that it may not address.
+static struct site *refusal_site(const struct service *service, const struct delivery *delivery) {
+    if (delivery->site || !delivery->run.id)
+        return delivery->site;
+    const struct target *target =
+        targets_any(&service->targets, delivery->envelope.subscription, delivery->claims->email);
+    return target ? service_site(service, target->name) : NULL;
+}
+
 // A request that will never become a run is recorded as one that failed: whoever follows it hears why.
-static void record_refusal(const struct delivery *delivery, const struct error *refusal) {
+static void record_refusal(const struct service *service, const struct delivery *delivery,
+                           const struct error *refusal) {
     struct error err = {0};
-    struct site *site = delivery->site;
+    struct site *site = refusal_site(service, delivery);
     if (site && delivery->run.id && !delivery->began &&
         !history_refuse(site->database, &delivery->run, refusal, site->control, &err))
         log_failure(LOG_WARNING, &delivery->log, &err);
@@ -311,7 +321,7 @@ static void report_failed(struct service *service, const struct delivery *delive
     answer->body.max = ANSWER_MAX;
     const char *parked = NULL;
     if (permanent) {
-        record_refusal(delivery, err);
+        record_refusal(service, delivery, err);
         parked = park(service, delivery, err);
     }
     if (parked)

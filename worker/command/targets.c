@@ -328,3 +328,14 @@ bool targets_choose(const struct targets *targets, const struct target_question 
     *ret_target = target;
     return true;
 }
+
+const struct target *targets_any(const struct targets *targets, const char *subscription, const char *caller) {
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct target_question question = {targets->items[i].name, subscription, caller};
+        const struct target *target = NULL;
+        struct error refused = {0};
+        if (targets_choose(targets, &question, &target, &refused))
+            return target;
+    }
+    return NULL;
+}

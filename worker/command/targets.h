@@ -42,3 +42,5 @@ struct target_question {
 };
 bool targets_choose(const struct targets *targets, const struct target_question *question,
                     const struct target **ret_target, struct error *err);
+// The first target that what comes so may address: where a refusal is kept that belongs to none. NULL: there is none.
+const struct target *targets_any(const struct targets *targets, const char *subscription, const char *caller);

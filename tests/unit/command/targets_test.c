@@ -341,6 +341,11 @@ static void a_caller_of_development_reaches_production_by_no_name_of_a_subscript
     struct error err = {0};
     assert_false(targets_choose(&half_bound, &forged[0], &target, &err)); // where production forgot its list
     assert_int_equal(err.code, ERROR_TARGET_FORBIDDEN);
+    assert_string_equal(targets_any(&bound, PROD, ANYBODY)->name, "production");
+    assert_string_equal(targets_any(&bound, DEV, DEV_PUSH)->name, "development");
+    for (size_t i = 0; i < 4; i++)
+        if (i != 1) // the operators' subscription has development, too
+            assert_null(targets_any(&bound, forged[i].subscription, forged[i].caller));
 }
 
 static void a_caller_is_an_address(void **state) {
