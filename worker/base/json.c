@@ -259,13 +259,23 @@ static bool has_twins_anywhere(const cJSON *item) {
     return false;
 }
 
+// A file that was typed has lines.
+static bool refuse(const struct scan *scan, struct error *err) {
+    size_t line = 1;
+    for (size_t i = 0; i < scan->at; i++)
+        line += scan->text.data[i] == '\n';
+    if (line == 1)
+        return error_set(err, ERROR_REQUEST_MALFORMED, "JSON: %s at byte %zu", scan->problem, scan->at);
+    return error_set(err, ERROR_REQUEST_MALFORMED, "JSON: %s at byte %zu, in line %zu", scan->problem, scan->at, line);
+}
+
 bool json_parse(struct view text, struct json **ret_json, struct error *err) {
     struct scan scan = {.text = text};
     if (scan_value(&scan) && scan.at < text.length)
         fail(&scan, "text after the value");
     cleanup_free struct view *numbers = scan.numbers;
     if (scan.problem)
-        return error_set(err, ERROR_REQUEST_MALFORMED, "JSON: %s at byte %zu", scan.problem, scan.at);
+        return refuse(&scan, err);
     cJSON *root = build(&scan);
     if (!root) // well-formed it is, so cJSON can only have lacked memory
         memory_exhausted();

@@ -292,6 +292,10 @@ static void an_error_says_where_but_not_what(void **state) {
     struct error err = {0};
     assert_false(parse(VIEW("{\"password\": hunter2}"), &json, &err));
     assert_string_equal(err.message, "JSON: a value was expected at byte 13");
+    assert_false(parse(VIEW("{\n\"password\":\n\nhunter2}"), &json, &err));
+    assert_string_equal(err.message, "JSON: a value was expected at byte 15, in line 4");
+    assert_false(parse(VIEW("{\n"), &json, &err)); // the end is a place, too
+    assert_string_equal(err.message, "JSON: a string was expected at byte 2, in line 2");
     assert_null(json);
 }
 
