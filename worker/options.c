@@ -316,10 +316,12 @@ static void append_row(struct text *out, const struct option *row) {
     append_help(out, text_string(&left), text_string(&words));
 }
 
+// First what is said anew each time, then what an environment may have settled.
 void options_help(unsigned command, struct text *out) {
-    for (size_t i = 0; i < ROWS; i++)
-        if (table[i].commands & command)
-            append_row(out, &table[i]);
+    for (int settled = 0; settled <= 1; settled++)
+        for (size_t i = 0; i < ROWS; i++)
+            if ((table[i].commands & command) && (table[i].variable != NULL) == settled)
+                append_row(out, &table[i]);
     append_help(out, "-h, --help", "this text");
 }
 

@@ -188,6 +188,15 @@ static void help_and_table_hold_every_row(void **state) {
     assert_non_null(strstr(text_string(&table), "auto\\|json\\|text"));
 }
 
+static void help_begins_with_what_only_a_flag_says(void **state) {
+    (void)state;
+    struct text help cleanup_text = TEXT(16384);
+    options_help(COMMAND_REPLAY, &help);
+    assert_non_null(strstr(text_string(&help), "  --drop "));
+    assert_non_null(strstr(strstr(text_string(&help), "  --drop "), "  --topic "));
+    assert_non_null(strstr(strstr(text_string(&help), "  --json "), "  --project "));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(defaults_hold_when_nothing_is_said, fresh, done),
@@ -202,6 +211,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_switch_is_its_flag_or_a_variable_that_says_true, fresh, done),
         cmocka_unit_test_setup_teardown(the_database_has_no_flag_and_is_never_shown, fresh, done),
         cmocka_unit_test_setup_teardown(help_and_table_hold_every_row, fresh, done),
+        cmocka_unit_test_setup_teardown(help_begins_with_what_only_a_flag_says, fresh, done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
