@@ -126,7 +126,7 @@ variable "callers" {
 }
 
 variable "readers" {
-  description = "E-mail addresses of further service accounts that may ask for runs and targets; the publisher always may."
+  description = "E-mail addresses of further service accounts that may ask for runs and targets; the publisher may, too. With targets, bind each to its own by `readers`."
   type        = list(string)
   default     = []
 }
@@ -265,6 +265,7 @@ variable "targets" {
     role          = optional(string)
     subscriptions = optional(list(string))
     callers       = optional(list(string))
+    readers       = optional(list(string))
     out_of_order  = optional(bool)
     rollback      = optional(bool)
     lock_wait     = optional(string)

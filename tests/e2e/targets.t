@@ -23,7 +23,7 @@ my %files   = (
     production  => Pawl::Migrations->new('0001_a.sql' => 'CREATE TABLE a ();'),
 );
 my %subscription = map { $_ => $cloud->subscription_name("push-$_") } qw(development production operators);
-my $reader = 'ci@pawl-test.iam.gserviceaccount.com';
+our $reader = 'ci@pawl-test.iam.gserviceaccount.com';
 my $id     = 1000;
 
 sub targets {
@@ -101,6 +101,18 @@ subtest 'an account of development that names the subscription of production' =>
     is($push->('dev@development.iam.gserviceaccount.com')->{json}{error}, 'TARGET_FORBIDDEN', 'is refused');
     ok(untouched($database), 'and production is untouched');
     is($push->($production)->{status}, 200, 'the account of production is served');
+    is($worker->stop, 0, 'exit code 0');
+};
+
+subtest 'a reader of development sees nothing of production' => sub {
+    my @email  = map { "ci\@$_.iam.gserviceaccount.com" } qw(development production);
+    my $worker = Pawl::Worker->start(cloud => $cloud, env => {PAWL_READERS => join(',', @email),
+        PAWL_TARGETS => write_file(targets(development => {readers => [$email[0]]}, production => {readers => [$email[1]]}))});
+    is(push_to($worker, 'production', {})->{status}, 200, 'production has a run');
+    for my $case ([$email[0], 404, 404, 200], [$email[1], 200, 200, 404]) {
+        local $reader = $case->[0];
+        is_deeply([map { ask($worker, $_)->{status} } "/runs/$id", '/targets/production', '/targets/development'], [@$case[1 .. 3]], $reader);
+    }
     is($worker->stop, 0, 'exit code 0');
 };
 

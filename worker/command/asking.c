@@ -14,6 +14,13 @@ bool asking_admit(void *context, struct server_exchange *exchange, struct server
     return admission_verify(service, &service->readers, exchange, ret_answer);
 }
 
+// What others are not to see is not there for them.
+static bool may_see(const struct service *service, const struct server_exchange *exchange,
+                    const struct target *target) {
+    const struct token_claims *claims = server_note(exchange);
+    return targets_may_read(&service->targets, target, claims->email);
+}
+
 static void answer_failure(const struct service *service, struct server_exchange *exchange, const struct error *err) {
     struct log_context log = admission_trace(service, exchange);
     struct server_answer answer = {0};
@@ -106,13 +113,15 @@ static uint64_t wanted_wait_ms(struct view query) {
     return 0;
 }
 
-// In all targets, for an id is all that the question has. One that cannot be asked matters only when no other knows the run.
-static bool look_for(struct service *service, const char *id, struct arena *arena, struct history_run *ret_run,
-                     bool *ret_found, struct error *err) {
+// In all targets that the reader may see, for an id is all that the question has. One that cannot be asked matters only when no other knows the run.
+static bool look_for(struct service *service, const struct server_exchange *exchange, const char *id,
+                     struct arena *arena, struct history_run *ret_run, bool *ret_found, struct error *err) {
     struct error failure = {0};
     bool found = false;
     for (size_t i = 0; !found && i < service->targets.count; i++) {
         struct site *site = &service->sites[i];
+        if (!may_see(service, exchange, site->target))
+            continue;
         if (!history_find(site->database, id, site->control, arena, ret_run, &found, err))
             failure = *err;
     }
@@ -124,11 +133,12 @@ static bool look_for(struct service *service, const char *id, struct arena *aren
 }
 
 // Looks until the run is over, the time is, or the process has to end.
-static bool look_until(struct service *service, const char *id, uint64_t wait_ms, struct arena *arena,
-                       struct history_run *ret_run, bool *ret_found, struct error *err) {
+static bool look_until(struct service *service, const struct server_exchange *exchange, const char *id,
+                       uint64_t wait_ms, struct arena *arena, struct history_run *ret_run, bool *ret_found,
+                       struct error *err) {
     uint64_t end = clock_ms() + wait_ms;
     for (;;) {
-        if (!look_for(service, id, arena, ret_run, ret_found, err))
+        if (!look_for(service, exchange, id, arena, ret_run, ret_found, err))
             return false;
         uint64_t now = clock_ms();
         if ((*ret_found && is_over(ret_run)) || now >= end)
@@ -149,7 +159,7 @@ void asking_run(void *context, struct server_exchange *exchange) {
     uint64_t wait_ms = wanted_wait_ms(server_query(exchange));
     // Whoever waits keeps a thread of the pool: a few may, so that pushes always find one.
     bool patient = atomic_fetch_add(&service->waiters, 1) < WAITING_READERS_MAX;
-    bool done = *id == '\0' || look_until(service, id, patient ? wait_ms : 0, arena, &run, &found, &err);
+    bool done = *id == '\0' || look_until(service, exchange, id, patient ? wait_ms : 0, arena, &run, &found, &err);
     atomic_fetch_sub(&service->waiters, 1);
     if (done && !found)
         done = error_set(&err, ERROR_HTTP_NOT_FOUND, "no run of this id is known");
@@ -190,7 +200,8 @@ void asking_target(void *context, struct server_exchange *exchange) {
     struct error err = {0};
     const char *name = rest_of_path(exchange, "/targets/", arena);
     struct site *site = service_site(service, name);
-    bool done = site || error_set(&err, ERROR_HTTP_NOT_FOUND, "there is no such target here");
+    bool done = (site && may_see(service, exchange, site->target)) ||
+                error_set(&err, ERROR_HTTP_NOT_FOUND, "there is no such target here");
     done = done && directory_read(site->target->migrations, arena, &set, &err) &&
            run_status(site->database, &set, site->control, arena, &items, &count, &err);
     if (!done) {

@@ -114,7 +114,7 @@ static bool read_subscriptions(const struct json *json, struct arena *arena, str
                      &target->subscriptions, err);
 }
 
-static bool check_caller(struct view text, struct arena *arena, const char **ret_name, struct error *err) {
+static bool check_account(struct view text, struct arena *arena, const char **ret_name, struct error *err) {
     const char *at = memchr(text.data, '@', text.length);
     bool fine = at && at > text.data && at + 1 < text.data + text.length && text.length <= CALLER_MAX;
     for (size_t i = 0; fine && i < text.length; i++)
@@ -126,7 +126,12 @@ static bool check_caller(struct view text, struct arena *arena, const char **ret
 }
 
 static bool read_callers(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
-    return read_list(json, "a list of e-mail addresses of service accounts", check_caller, arena, &target->callers,
+    return read_list(json, "a list of e-mail addresses of service accounts", check_account, arena, &target->callers,
+                     err);
+}
+
+static bool read_readers(const struct json *json, struct arena *arena, struct target *target, struct error *err) {
+    return read_list(json, "a list of e-mail addresses of service accounts", check_account, arena, &target->readers,
                      err);
 }
 
@@ -177,6 +182,7 @@ static const struct {
     {"role", read_role, false},
     {"subscriptions", read_subscriptions, false},
     {"callers", read_callers, false},
+    {"readers", read_readers, false},
     {"out_of_order", read_out_of_order, false},
     {"rollback", read_rollback, false},
     {"lock_wait", read_lock_wait, false},
@@ -286,11 +292,23 @@ static size_t count_bound(const struct targets *targets, const char *subscriptio
     return count;
 }
 
-static bool may_push(const struct targets *targets, const struct target *target, const char *caller) {
-    bool bound = target->callers;
+static const char *const *list_of(const struct target *target, size_t member) {
+    return *(const char *const *const *)(const void *)((const char *)target + member);
+}
+
+// Of a list of accounts: whoever is on that of some target is nobody's but theirs.
+static bool is_admitted(const struct targets *targets, const struct target *target, size_t member, const char *name) {
+    const char *const *list = list_of(target, member);
+    if (list)
+        return is_listed(list, name);
     for (size_t i = 0; i < targets->count; i++)
-        bound = bound || (targets->items[i].callers && is_listed(targets->items[i].callers, caller));
-    return !bound || (target->callers && is_listed(target->callers, caller));
+        if (list_of(&targets->items[i], member) && is_listed(list_of(&targets->items[i], member), name))
+            return false;
+    return true;
+}
+
+bool targets_may_read(const struct targets *targets, const struct target *target, const char *reader) {
+    return is_admitted(targets, target, offsetof(struct target, readers), reader);
 }
 
 static bool choose_named(const struct targets *targets, const char *wanted, const struct target **ret_target,
@@ -322,7 +340,7 @@ bool targets_choose(const struct targets *targets, const struct target_question 
     }
     if ((count > 0 || target->subscriptions) && !has(target, subscription))
         return error_set(err, ERROR_TARGET_FORBIDDEN, "%s may not address the target '%s'", subscription, target->name);
-    if (!may_push(targets, target, question->caller))
+    if (!is_admitted(targets, target, offsetof(struct target, callers), question->caller))
         return error_set(err, ERROR_TARGET_FORBIDDEN, "%s may not push to the target '%s'", question->caller,
                          target->name);
     *ret_target = target;

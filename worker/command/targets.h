@@ -16,6 +16,7 @@ struct target {
     const char *role;                 // NULL: that of the login
     const char *const *subscriptions; // full names, NULL-terminated: only their messages; NULL: everybody's
     const char *const *callers; // e-mail addresses, NULL-terminated: only what they push; NULL: whoever may push at all
+    const char *const *readers; // the same for those who ask
     bool out_of_order;          // messages may ask for versions below the newest applied one
     bool rollback;              // messages may ask for a rollback
     uint64_t lock_wait_ms, lock_timeout_ms;
@@ -44,3 +45,5 @@ bool targets_choose(const struct targets *targets, const struct target_question 
                     const struct target **ret_target, struct error *err);
 // The first target that what comes so may address: where a refusal is kept that belongs to none. NULL: there is none.
 const struct target *targets_any(const struct targets *targets, const char *subscription, const char *caller);
+// Whether a reader may ask about a target. One that some target lists may ask about no target that does not list it.
+bool targets_may_read(const struct targets *targets, const struct target *target, const char *reader);

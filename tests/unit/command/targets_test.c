@@ -348,11 +348,28 @@ static void a_caller_of_development_reaches_production_by_no_name_of_a_subscript
             assert_null(targets_any(&bound, forged[i].subscription, forged[i].caller));
 }
 
+static void a_reader_of_development_sees_nothing_of_production(void **state) {
+    (void)state;
+    static const char *const dev_readers[] = {DEV_PUSH, NULL}, *const prod_readers[] = {ANYBODY, NULL};
+    struct target items[] = {{.readers = dev_readers}, {.readers = prod_readers}, {.name = "free"}};
+    const struct targets targets = {items, 3};
+    assert_true(targets_may_read(&targets, &items[0], DEV_PUSH));
+    assert_true(targets_may_read(&targets, &items[1], ANYBODY));
+    assert_true(targets_may_read(&targets, &items[2], "else@shop.iam.gserviceaccount.com"));
+    assert_false(targets_may_read(&targets, &items[1], DEV_PUSH));
+    assert_false(targets_may_read(&targets, &items[0], ANYBODY));
+    assert_false(targets_may_read(&targets, &items[2], DEV_PUSH));
+    assert_false(targets_may_read(&targets, &items[1], "else@shop.iam.gserviceaccount.com"));
+    assert_true(targets_may_read(&unbound, &free_items[1], DEV_PUSH));
+}
+
 static void a_caller_is_an_address(void **state) {
     (void)state;
     struct targets targets = must_read(TARGET(",\"callers\":[\"" ANYBODY "\",\"" DEV_PUSH "\"]"));
     assert_string_equal(targets.items[0].callers[1], DEV_PUSH);
     assert_null(targets.items[0].callers[2]);
+    assert_string_equal(must_read(TARGET(",\"readers\":[\"" DEV_PUSH "\"]")).items[0].readers[0], DEV_PUSH);
+    must_refuse(TARGET(",\"readers\":[\"x\"]"), "readers: must be e-mail addresses");
     must_refuse(TARGET(",\"callers\":[]"), "callers: must be left out");
     must_refuse(TARGET(",\"callers\":\"a@b\""), "callers: must be a list");
     must_refuse(TARGET(",\"callers\":[\"a@b\",\"a@b\"]"), "callers: has a@b twice");
@@ -381,6 +398,7 @@ int main(void) {
         cmocka_unit_test(development_does_not_touch_production),
         cmocka_unit_test(not_even_where_production_forgot_its_list),
         cmocka_unit_test(a_caller_of_development_reaches_production_by_no_name_of_a_subscription),
+        cmocka_unit_test(a_reader_of_development_sees_nothing_of_production),
         cmocka_unit_test_setup_teardown(a_caller_is_an_address, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
