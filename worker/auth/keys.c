@@ -29,6 +29,7 @@ struct keys {
     char *url;
     uint64_t cooldown_ms;
     struct keys_clock clock;
+    const atomic_bool *stop;
     struct client *client; // used by the one fetcher only, and made by the first: a start needs no libcurl
 
     pthread_mutex_t mutex; // guards what follows; never held during a fetch
@@ -108,11 +109,15 @@ void keys_set_clock(struct keys *keys, struct keys_clock clock) {
     keys->clock = clock;
 }
 
+void keys_set_stop(struct keys *keys, const atomic_bool *stop) {
+    keys->stop = stop;
+}
+
 // ---- one fetch -------------------------------------------------------------------------------------------------------
 
 static bool download(struct keys *keys, struct jwks **ret_set, unsigned *ret_fresh_s, struct error *err) {
     const struct client_request request = {
-        .url = keys->url, .body_max = BODY_MAX, .timeout_ms = FETCH_MS, .allow_http = true};
+        .url = keys->url, .body_max = BODY_MAX, .timeout_ms = FETCH_MS, .allow_http = true, .stop = keys->stop};
     struct client_answer answer;
     if (!keys->client && !client_new(&keys->client, err))
         return false;
@@ -204,7 +209,8 @@ static bool explain(const struct keys *keys, struct error *err) {
         return error_set(err, ERROR_KEYS_UNAVAILABLE, "the issuer's keys are still being fetched");
     if (keys->failure.code != ERROR_NONE) {
         *err = keys->failure;
-        err->code = ERROR_KEYS_UNAVAILABLE;
+        if (err->code != ERROR_SHUTTING_DOWN)
+            err->code = ERROR_KEYS_UNAVAILABLE;
         return error_wrap(err, "cannot fetch the issuer's keys");
     }
     if (!is_usable(keys, now_ms(keys)))

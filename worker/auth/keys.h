@@ -1,9 +1,10 @@
 // The issuer's keys (RFC 7517), fetched from a JWKS URL and cached: max-age minus Age clamped to [60 s, 24 h] (5 min when absent),
 // one fetch at a time, at most one forced refetch per cool-down for an unknown kid (the slot is taken before the fetch), old keys
-// served while the server is away (until 24 h after they were fetched), then ERROR_KEYS_UNAVAILABLE. Thread-safe; a cached kid
+// served while the server is away (until 24 h after they were fetched), then ERROR_KEYS_UNAVAILABLE (or ERROR_SHUTTING_DOWN). Thread-safe; a cached kid
 // never waits for somebody else's fetch. Starts no thread: the one request that notices the expiry fetches.
 #pragma once
 #include "auth/jws.h"
+#include <stdatomic.h>
 
 #define KEYS_URL_GOOGLE "https://www.googleapis.com/oauth2/v3/certs"
 #define KEYS_COOLDOWN_MS 30000
@@ -11,6 +12,8 @@
 struct keys;
 // `url`: https, or http on loopback (tests, localcloud). Errors: ERROR_CONFIGURATION.
 bool keys_new(const char *url, unsigned cooldown_ms, struct keys **ret_keys, struct error *err);
+// Before anything is asked: where a fetch looks whether it is to end early, as one that failed. Outlives the keys.
+void keys_set_stop(struct keys *keys, const atomic_bool *stop);
 void keys_free(struct keys *keys);
 // Fetches now if nothing is cached; for start-up in parallel with the database. Failure is not final.
 bool keys_warm(struct keys *keys, struct error *err);

@@ -4,11 +4,12 @@
 #include "options.h"
 
 struct cloud {
+    const atomic_bool *stop; // set before cloud_open, which keeps it; see google/call.h; NULL: nobody stops it
     struct credentials *credentials;
     struct pubsub *pubsub;
 };
 // Asks nobody yet. Errors: ERROR_CONFIGURATION.
-bool cloud_open(const struct options *options, struct cloud *ret_cloud, struct error *err);
+bool cloud_open(const struct options *options, struct cloud *cloud, struct error *err);
 void cloud_close(struct cloud *cloud);
 #define cleanup_cloud __attribute__((cleanup(cloud_close)))
 

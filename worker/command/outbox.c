@@ -16,19 +16,24 @@ static bool name_topic(const struct outbox *outbox, const struct options *option
     return !name || cloud_name(&outbox->cloud, options, option, "topics", name, arena, ret_topic, err);
 }
 
-bool outbox_is_wanted(const struct options *options) {
-    return options->dead_letter_topic || options->result_topic;
-}
-
-bool outbox_open(const struct options *options, const struct cloud *cloud, struct arena *arena,
-                 struct outbox *ret_outbox, struct error *err) {
-    struct outbox outbox = {.cloud = *cloud};
+bool outbox_open(const struct options *options, const atomic_bool *stop, struct arena *arena, struct outbox *ret_outbox,
+                 struct error *err) {
+    struct outbox outbox = {.cloud.stop = stop};
+    bool wanted = options->dead_letter_topic || options->result_topic;
+    if (wanted && !cloud_open(options, &outbox.cloud, err))
+        return false;
     if (!name_topic(&outbox, options, "--dead-letter-topic", options->dead_letter_topic, arena, &outbox.dead_letters,
                     err) ||
-        !name_topic(&outbox, options, "--result-topic", options->result_topic, arena, &outbox.results, err))
+        !name_topic(&outbox, options, "--result-topic", options->result_topic, arena, &outbox.results, err)) {
+        outbox_close(&outbox);
         return false;
+    }
     *ret_outbox = outbox;
     return true;
+}
+
+void outbox_close(struct outbox *outbox) {
+    cloud_close(&outbox->cloud);
 }
 
 struct attributes {

@@ -6,14 +6,14 @@
 #include "push/envelope.h"
 
 struct outbox {
-    struct cloud cloud;                 // borrowed
+    struct cloud cloud; // its own: what it sends may outlast what else asks Google; empty when nothing is configured
     const char *dead_letters, *results; // full names of the topics; NULL = not configured
 };
-bool outbox_is_wanted(const struct options *options); // if not, `cloud` may be empty
 // Asks nobody yet, unless a topic's name needs a project that only the credentials know. The strings live in the arena.
-// Errors: ERROR_CONFIGURATION.
-bool outbox_open(const struct options *options, const struct cloud *cloud, struct arena *arena,
-                 struct outbox *ret_outbox, struct error *err);
+// `stop`: see google/call.h. Errors: ERROR_CONFIGURATION, ERROR_SHUTTING_DOWN.
+bool outbox_open(const struct options *options, const atomic_bool *stop, struct arena *arena, struct outbox *ret_outbox,
+                 struct error *err);
+void outbox_close(struct outbox *outbox); // one that was never opened (all zero) is fine
 
 // Publishes the message again, data and attributes kept, to the dead-letter topic, with what went wrong as attributes `pawl_...` (each cut
 // to the 1,024 bytes that Pub/Sub allows). Only when this is done may the delivery be acknowledged.

@@ -428,6 +428,24 @@ static bool listen_and_serve(struct service *service, struct error *err) {
     return done;
 }
 
+static void abandon_start(void *context) {
+    struct service_end *end = context;
+    atomic_store(&end->stop, true);
+    atomic_store(&end->abandon, true);
+}
+
+// Whoever is told to end before the parts are made ends at once: Google may be asked for some of them, and be silent.
+static bool open_watched(const struct options *options, struct service_end *end, struct arena *arena,
+                         struct service *ret_service, bool *ret_told, struct error *err) {
+    struct shutdown *shutdown = NULL;
+    struct shutdown_steps steps = {.context = end, .stop = abandon_start, .cancel = abandon_start, .grace_ms = 1000};
+    if (!shutdown_watch(&steps, &shutdown, err))
+        return false;
+    bool open = service_open(options, end, arena, ret_service, err);
+    *ret_told = shutdown_end(shutdown) != 0;
+    return open;
+}
+
 int command_serve(const struct options *options, struct arena *arena) {
     static const char *const formats[] = {[LOG_AUTO] = "auto", [LOG_JSON] = "json", [LOG_TEXT] = "text"};
     static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
@@ -441,7 +459,15 @@ int command_serve(const struct options *options, struct arena *arena) {
     shutdown_block();
     struct error err = {0};
     struct service service;
-    if (!service_open(options, arena, &service, &err)) {
+    struct service_end end = {0};
+    bool told = false, open = open_watched(options, &end, arena, &service, &told, &err);
+    if (told && (open || err.code == ERROR_SHUTTING_DOWN)) {
+        log_event(LOG_NOTICE, NULL, "told to end, before it listened");
+        if (open)
+            service_close(&service);
+        return 0;
+    }
+    if (!open) {
         log_failure(LOG_CRITICAL, NULL, &err);
         return error_exit_code(err.code);
     }

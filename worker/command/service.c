@@ -52,8 +52,10 @@ static bool open_proof(const struct options *options, struct service *service, s
                              "PAWL_PROOF_OWNER_ID");
         return true;
     }
-    return keys_new(options->proof_jwks_url, KEYS_COOLDOWN_MS, &service->proof_keys, err) ||
-           error_wrap(err, "PAWL_PROOF_JWKS_URL");
+    if (!keys_new(options->proof_jwks_url, KEYS_COOLDOWN_MS, &service->proof_keys, err))
+        return error_wrap(err, "PAWL_PROOF_JWKS_URL");
+    keys_set_stop(service->proof_keys, &service->end->stop);
+    return true;
 }
 
 // The pushes of all targets together find room in the pool, and none finds none.
@@ -85,17 +87,19 @@ static void close_sites(struct service *service) {
         site_close(&service->sites[i]);
 }
 
-// The outbox needs Google's credentials, and a site may; nothing else does.
-static bool open_outbox(struct service *service, struct arena *arena, struct error *err) {
-    const struct options *options = service->options;
-    if (outbox_is_wanted(options) && !service->cloud.credentials && !cloud_open(options, &service->cloud, err))
-        return false;
-    return outbox_open(options, &service->cloud, arena, &service->outbox, err);
+static bool open_keys(const struct options *options, struct service *service, struct error *err) {
+    if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service->keys, err))
+        return error_wrap(err, "PAWL_JWKS_URL");
+    keys_set_stop(service->keys, &service->end->stop);
+    return true;
 }
 
-bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err) {
+bool service_open(const struct options *options, struct service_end *end, struct arena *arena,
+                  struct service *ret_service, struct error *err) {
     struct service service = {
         .options = options,
+        .end = end,
+        .cloud.stop = &end->stop,
         .callers = {.audiences = options->audiences,
                     .callers = options->callers,
                     .skew_s = (unsigned)(options->clock_skew / 1000)},
@@ -109,10 +113,8 @@ bool service_open(const struct options *options, struct arena *arena, struct ser
     if (options->built && !clock_parse(options->built, &service.release.built_ms))
         return error_set(err, ERROR_CONFIGURATION, "PAWL_BUILT is '%s', but must be a time such as %s", options->built,
                          "2026-02-26T19:13:55Z");
-    if (!keys_new(options->jwks_url, KEYS_COOLDOWN_MS, &service.keys, err))
-        return error_wrap(err, "PAWL_JWKS_URL");
-    if (!open_proof(options, &service, err) || !open_sites(&service, arena, err) ||
-        !open_outbox(&service, arena, err)) {
+    if (!open_keys(options, &service, err) || !open_proof(options, &service, err) ||
+        !open_sites(&service, arena, err) || !outbox_open(options, &end->abandon, arena, &service.outbox, err)) {
         close_sites(&service);
         cloud_close(&service.cloud);
         keys_free(service.keys);
@@ -132,6 +134,7 @@ void service_close(struct service *service) {
     close_sites(service);
     keys_free(service->keys);
     keys_free(service->proof_keys);
+    outbox_close(&service->outbox);
     cloud_close(&service->cloud);
     (void)pthread_mutex_destroy(&service->ready_mutex);
 }
@@ -140,7 +143,7 @@ void service_close(struct service *service) {
 
 static void *warm(struct keys *keys) {
     struct error err = {0};
-    if (!keys_warm(keys, &err))
+    if (!keys_warm(keys, &err) && err.code != ERROR_SHUTTING_DOWN)
         log_failure(LOG_WARNING, NULL, &err);
     return NULL;
 }
@@ -182,6 +185,7 @@ void service_warm(struct service *service) {
 }
 
 void service_stop(struct service *service) {
+    atomic_store(&service->end->stop, true);
     for (size_t i = 0; i < service->targets.count; i++) {
         gate_close(service->sites[i].gate);
         run_control_stop(service->sites[i].control);
@@ -189,6 +193,8 @@ void service_stop(struct service *service) {
 }
 
 void service_cancel(struct service *service) {
+    if (atomic_exchange(&service->end->cancel, true))
+        atomic_store(&service->end->abandon, true);
     for (size_t i = 0; i < service->targets.count; i++)
         run_control_cancel(service->sites[i].control);
 }

@@ -16,14 +16,22 @@
 // Whoever waits keeps a thread of the pool. One run is at work; what is left answers bad tokens, /ready and the rest at once.
 enum { POOL_THREADS = 32, WAITING_PUSHES_MAX = 16, WAITING_READERS_MAX = 4 };
 
+// How far the way down has come: what waits for Google looks there, also while the parts are made.
+struct service_end {
+    atomic_bool stop;    // nothing begins any more, and no login or key is waited for
+    atomic_bool cancel;  // the grace is over
+    atomic_bool abandon; // so is the time for what leaves: dead letters and result events
+};
+
 struct service {
     const struct options *options;
+    struct service_end *end;
     struct token_policy callers, readers; // who may push, who may ask
     struct release release;               // of these files
     struct keys *keys;
     struct proof_policy proof; // who may publish
     struct keys *proof_keys;   // GitHub's; NULL: no proof is demanded
-    struct cloud cloud;        // empty when nothing needs it
+    struct cloud cloud;        // for the logins; empty when none needs it
     struct targets targets;
     struct site *sites; // one of each target, in the same order
     struct outbox outbox;
@@ -40,14 +48,16 @@ struct service {
 };
 
 // Checks the configuration (every missing setting is named at once) and makes the parts; nothing is fetched or connected yet.
-// Errors: ERROR_CONFIGURATION.
-bool service_open(const struct options *options, struct arena *arena, struct service *ret_service, struct error *err);
+// `end` outlives it. Errors: ERROR_CONFIGURATION, and what a name or file that only Google knows brings, ERROR_SHUTTING_DOWN among them.
+bool service_open(const struct options *options, struct service_end *end, struct arena *arena,
+                  struct service *ret_service, struct error *err);
 void service_close(struct service *service);
 // Fetches the keys and connects to the databases, each on a thread of its own, while the server already listens. Failures are logged
 // and are not final: the first delivery tries again. The threads end with gate_close.
 void service_warm(struct service *service);
-void service_stop(struct service *service);   // no new run
-void service_cancel(struct service *service); // and the statements in flight are cancelled
+void service_stop(struct service *service); // no new run
+// And the statements in flight are cancelled. What is being published meanwhile may take until the second time.
+void service_cancel(struct service *service);
 // NULL: there is no target of this name.
 struct site *service_site(const struct service *service, const char *target);
 // GET /ready: keys are cached, the files can be read, the databases answer. Says which of them is not so.

@@ -46,7 +46,7 @@ static bool open_site(const struct options *options, struct arena *arena, struct
 
 bool shell_open(const struct options *options, struct arena *arena, struct shell_database *database,
                 struct error *err) {
-    *database = (struct shell_database){0};
+    *database = (struct shell_database){.cloud.stop = &database->stop};
     if (!options->database_url && !options->targets)
         return error_set(err, ERROR_CONFIGURATION,
                          "DATABASE_URL is not set: the database to migrate, postgresql://user@host/name, say");
@@ -183,12 +183,15 @@ static void print_report(const struct options *options, const struct run_request
     terminal_print(&terminal, TONE_BOLD, "%s", text_string(&out));
 }
 
-static void stop_run(void *control) {
-    run_control_stop(control);
+static void stop_run(void *context) {
+    struct shell_database *database = context;
+    atomic_store(&database->stop, true);
+    run_control_stop(database->site.control);
 }
 
-static void cancel_run(void *control) {
-    run_control_cancel(control);
+static void cancel_run(void *context) {
+    struct shell_database *database = context;
+    run_control_cancel(database->site.control);
 }
 
 static bool execute(const struct options *options, const struct shell_run *wanted, struct run_request *request,
@@ -201,7 +204,7 @@ static bool execute(const struct options *options, const struct shell_run *wante
     request->lock_timeout_ms = (unsigned)site->target->lock_timeout_ms;
     shutdown_block();
     struct shutdown *shutdown = NULL;
-    struct shutdown_steps steps = {.context = site->control, .stop = stop_run, .cancel = cancel_run};
+    struct shutdown_steps steps = {.context = &database, .stop = stop_run, .cancel = cancel_run};
     bool done = shutdown_watch(&steps, &shutdown, err);
     if (done) {
         struct shell shell = {.terminal = terminal_open(stderr, options->color), .arena = arena};

@@ -21,6 +21,7 @@ int shell_execute(const struct options *options, const struct shell_run *wanted,
 // that is a secret), and the files are read. An empty folder is said on stderr: it may well be the wrong one.
 // Errors: ERROR_CONFIGURATION, ERROR_TARGET_UNKNOWN and those of source/directory.h.
 struct shell_database {
+    atomic_bool stop;   // set: whoever waits for Google ends
     struct cloud cloud; // empty when nothing needs it
     struct targets targets;
     struct site site;

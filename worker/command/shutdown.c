@@ -39,10 +39,11 @@ static void *watch(void *argument) {
     int signal = WAKE;
     while (signal == WAKE) { // anybody may send one: it ends the thread only when shutdown_end did
         signal = wait_signal(shutdown, UINT64_MAX);
+        if (signal != WAKE) // also one that comes with the end: it is told to whoever ends it
+            atomic_store(&shutdown->signal, signal);
         if (atomic_load(&shutdown->ended))
             return NULL;
     }
-    atomic_store(&shutdown->signal, signal);
     shutdown->steps.stop(shutdown->steps.context);
     uint64_t end = clock_ms() + shutdown->steps.grace_ms;
     while (!atomic_load(&shutdown->ended)) { // a second SIGTERM changes nothing; an impatient Ctrl-C cancels at once

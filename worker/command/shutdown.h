@@ -16,5 +16,6 @@ struct shutdown_steps {
 void shutdown_block(void);
 // Starts the thread that waits. Errors: ERROR_INTERNAL.
 bool shutdown_watch(const struct shutdown_steps *steps, struct shutdown **ret_shutdown, struct error *err);
-// The work is over: ends the watching thread, without its steps when no signal has come. Returns the signal that came, or 0.
+// The work is over: ends the watching thread, without its steps when no signal has come. Returns the signal that came, or 0; one that
+// comes later waits for the next shutdown_watch().
 int shutdown_end(struct shutdown *shutdown);

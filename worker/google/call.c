@@ -11,24 +11,27 @@ enum {
     PAUSE_MAX_MS = 8000,
     TIMEOUT_MS = 10000,
     TRY_LEAST_MS = 1000,
+    STOP_CHECK_MS = 50, // how often a pause looks at `stop`
     SAYING_MAX = 512
 };
 
 // ---- connections -------------------------------------------------------------------------------------------------------
 
 struct caller {
+    const atomic_bool *stop;
     pthread_mutex_t mutex;
     struct client *idle[IDLE_MAX];
     size_t count;
 };
 
-bool caller_new(struct caller **ret_caller, struct error *err) {
+bool caller_new(const atomic_bool *stop, struct caller **ret_caller, struct error *err) {
     struct client *first;
     if (!client_new(&first, err))
         return false;
     struct caller *caller = memory_alloc(sizeof(*caller));
     if (pthread_mutex_init(&caller->mutex, NULL) != 0)
         abort(); // only for want of memory
+    caller->stop = stop;
     caller->idle[caller->count++] = first;
     *ret_caller = caller;
     return true;
@@ -122,9 +125,10 @@ static enum outcome try_once(struct client *client, const struct call *call, con
                              struct client_answer *ret_answer, struct error *err) {
     struct client_answer answer;
     if (!client_fetch(client, request, &answer, err)) {
-        err->code = call->unavailable;
+        bool stopped = err->code == ERROR_SHUTTING_DOWN;
+        err->code = stopped ? ERROR_SHUTTING_DOWN : call->unavailable;
         error_wrap(err, "%s", call->what);
-        return OUTCOME_AGAIN;
+        return stopped ? OUTCOME_REFUSED : OUTCOME_AGAIN;
     }
     enum outcome outcome = judge(call, &answer, err);
     if (outcome == OUTCOME_DONE)
@@ -145,6 +149,13 @@ static uint64_t pause_before(unsigned next_try) {
     return pause / 2 + clock_random((uint32_t)(pause / 2) + 1);
 }
 
+// Not past a stop: the next try says so.
+static void sleep_through(uint64_t ms, const atomic_bool *stop) {
+    uint64_t end = clock_ms() + ms;
+    for (uint64_t now = clock_ms(); now < end && !(stop && atomic_load(stop)); now = clock_ms())
+        clock_sleep_ms(end - now < STOP_CHECK_MS ? end - now : STOP_CHECK_MS);
+}
+
 static unsigned time_for(const struct call *call, uint64_t end) {
     uint64_t now = clock_ms(), left = now < end ? end - now : 0,
              most = call->timeout_ms ? call->timeout_ms : TIMEOUT_MS;
@@ -163,7 +174,7 @@ static bool send_within(struct client *client, const struct call *call, struct c
         uint64_t pause = pause_before(tries);
         if (tries == call->tries || clock_ms() + pause > end)
             return false;
-        clock_sleep_ms(pause);
+        sleep_through(pause, request->stop);
     }
 }
 
@@ -191,6 +202,7 @@ bool call_send(struct caller *caller, const struct call *call, struct client_ans
         .wanted_field = call->wanted_field,
         .allow_http = true,
         .allow_emulator = call->emulator && !call->token,
+        .stop = caller->stop,
     };
     struct client *client;
     if (authorization.full)

@@ -6,7 +6,8 @@
 #include "net/client.h"
 
 struct caller; // a few connections that are lent out: thread-safe
-bool caller_new(struct caller **ret_caller, struct error *err);
+// `stop` becomes true: every call ends with ERROR_SHUTTING_DOWN; outlives the caller; may be NULL.
+bool caller_new(const atomic_bool *stop, struct caller **ret_caller, struct error *err);
 void caller_free(struct caller *caller); // NULL is fine; nothing may be in flight
 
 struct call {
@@ -27,7 +28,7 @@ struct call {
 #define CALL_HEADERS_MAX 16
 
 // True when a 2xx answer arrived whole; then client_answer_done() frees it. Errors: `unavailable` when it stays a matter for later,
-// `refused` with Google's status and message when it is not.
+// `refused` with Google's status and message when it is not; ERROR_SHUTTING_DOWN.
 bool call_send(struct caller *caller, const struct call *call, struct client_answer *ret_answer, struct error *err);
 // The same, for an answer that is a JSON object. One that is not is an `unavailable`.
 bool call_json(struct caller *caller, const struct call *call, struct json **ret_json, struct error *err);

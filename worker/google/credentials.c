@@ -123,7 +123,8 @@ bool credentials_new(const struct credentials_settings *settings, struct credent
     bool file = settings->file && *settings->file;
     if (!take_given(&credentials->access_token, settings->access_token, "PAWL_ACCESS_TOKEN", err) ||
         !take_given(&credentials->id_token, settings->id_token, "PAWL_ID_TOKEN", err) ||
-        !caller_new(&credentials->caller, err) || (file && !open_file(credentials, settings->file, err)) ||
+        !caller_new(settings->stop, &credentials->caller, err) ||
+        (file && !open_file(credentials, settings->file, err)) ||
         !metadata_new(credentials->caller, settings->metadata_host, settings->in_cloud, &credentials->metadata, err)) {
         credentials_free(credentials);
         return false;

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/text.h"
+#include <stdatomic.h>
 
 #define SCOPE_CLOUD_PLATFORM "https://www.googleapis.com/auth/cloud-platform"
 #define SCOPE_PUBSUB "https://www.googleapis.com/auth/pubsub"
@@ -14,6 +15,7 @@ struct credentials_settings {            // borrowed for the time of the call; N
     const char *access_token, *id_token; // PAWL_ACCESS_TOKEN, PAWL_ID_TOKEN
     const char *file;                    // GOOGLE_APPLICATION_CREDENTIALS
     const char *metadata_host;           // GCE_METADATA_HOST
+    const atomic_bool *stop;             // see google/call.h; outlives the credentials
     bool in_cloud; // the metadata server has to be there (K_SERVICE is set): its silence is a matter for later
 };
 
@@ -27,7 +29,7 @@ static inline void credentials_cleanup(struct credentials **credentials) {
 }
 #define cleanup_credentials __attribute__((cleanup(credentials_cleanup)))
 
-// `ret_token` is the caller's to wipe. Errors: ERROR_CREDENTIALS_MISSING, _REFUSED, _UNAVAILABLE, ERROR_CONFIGURATION.
+// `ret_token` is the caller's to wipe. Errors: ERROR_CREDENTIALS_MISSING, _REFUSED, _UNAVAILABLE, ERROR_CONFIGURATION, ERROR_SHUTTING_DOWN.
 bool credentials_access_token(struct credentials *credentials, const char *scope, struct secret *ret_token,
                               struct error *err);
 bool credentials_id_token(struct credentials *credentials, const char *audience, struct secret *ret_token,

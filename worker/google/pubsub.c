@@ -48,7 +48,7 @@ static bool set_base(struct pubsub *pubsub, const struct pubsub_settings *settin
 bool pubsub_new(const struct pubsub_settings *settings, struct credentials *credentials, struct pubsub **ret_pubsub,
                 struct error *err) {
     struct pubsub *pubsub = memory_alloc(sizeof(*pubsub));
-    if (!set_base(pubsub, settings, err) || !caller_new(&pubsub->caller, err)) {
+    if (!set_base(pubsub, settings, err) || !caller_new(settings->stop, &pubsub->caller, err)) {
         pubsub_free(pubsub);
         return false;
     }

@@ -11,10 +11,11 @@
 #define PUBSUB_VALUE_MAX 1024 // bytes of an attribute's value
 #define PUBSUB_PULL_MAX 25    // messages that one pull asks for at most: their whole answer is held to 32 MiB
 
-struct pubsub;            // thread-safe
-struct pubsub_settings {  // borrowed for the time of the call; NULL = not set
-    const char *emulator; // PUBSUB_EMULATOR_HOST, HOST:PORT: plain http, and no credentials at all
-    const char *endpoint; // CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB: https, or http on loopback
+struct pubsub;               // thread-safe
+struct pubsub_settings {     // borrowed for the time of the call; NULL = not set
+    const char *emulator;    // PUBSUB_EMULATOR_HOST, HOST:PORT: plain http, and no credentials at all
+    const char *endpoint;    // CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB: https, or http on loopback
+    const atomic_bool *stop; // see google/call.h; outlives the rest
 };
 // `credentials` is borrowed; NULL: calls carry no token. Errors: ERROR_CONFIGURATION.
 bool pubsub_new(const struct pubsub_settings *settings, struct credentials *credentials, struct pubsub **ret_pubsub,

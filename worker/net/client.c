@@ -14,9 +14,11 @@
 #define TIMEOUT_MS_DEFAULT 10000
 #define CONNECT_MS_MAX 5000
 #define CERTIFICATES "/etc/ssl/certs"
+#define STOP_CHECK_MS 50 // how often a transfer looks at `stop`
 
 struct client {
     CURL *easy;
+    CURLM *multi; // keeps the connections
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -31,11 +33,13 @@ static void start_libcurl(void) {
 bool client_new(struct client **ret_client, struct error *err) {
     if (pthread_once(&once, start_libcurl) != 0 || ready != CURLE_OK)
         return error_set(err, ERROR_INTERNAL, "libcurl does not start: %s", curl_easy_strerror(ready));
-    CURL *easy = curl_easy_init();
-    if (easy == NULL)
-        return error_set(err, ERROR_INTERNAL, "libcurl has no memory for a handle");
     struct client *client = memory_alloc(sizeof *client);
-    client->easy = easy;
+    client->easy = curl_easy_init();
+    client->multi = curl_multi_init();
+    if (client->easy == NULL || client->multi == NULL) {
+        client_free(client);
+        return error_set(err, ERROR_INTERNAL, "libcurl has no memory for a handle");
+    }
     *ret_client = client;
     return true;
 }
@@ -44,6 +48,7 @@ void client_free(struct client *client) {
     if (client == NULL)
         return;
     curl_easy_cleanup(client->easy);
+    (void)curl_multi_cleanup(client->multi);
     free(client);
 }
 
@@ -238,6 +243,8 @@ static void free_headers(struct curl_slist **list) {
 // The reason in our words where a limit of ours ended it, in libcurl's words otherwise.
 static bool explain(const struct client *client, const struct transfer *transfer, const char *host, CURLcode code,
                     struct error *err) {
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return error_set(err, ERROR_SHUTTING_DOWN, "%s: shutting down before it answered", host);
     if (transfer->head_too_large)
         return error_set(err, ERROR_KEYS_UNAVAILABLE, "%s: the answer's head is larger than %d bytes", host, HEAD_MAX);
     if (transfer->answer.body.full || code == CURLE_FILESIZE_EXCEEDED)
@@ -247,6 +254,34 @@ static bool explain(const struct client *client, const struct transfer *transfer
                      client->reason[0] != '\0' ? client->reason : curl_easy_strerror(code));
 }
 
+static bool is_stopped(const struct client_request *request) {
+    return request->stop && atomic_load(request->stop);
+}
+
+// CURLE_ABORTED_BY_CALLBACK when it was stopped: the one code that nothing else here brings about.
+static CURLcode transfer_to_end(struct client *client, const struct client_request *request) {
+    int running = 1, queued;
+    while (running > 0) {
+        if (is_stopped(request)) {
+            (void)curl_easy_setopt(client->easy, CURLOPT_QUICK_EXIT, 1L); // a look-up of the host is not waited for
+            return CURLE_ABORTED_BY_CALLBACK;
+        }
+        if (curl_multi_perform(client->multi, &running) != CURLM_OK ||
+            (running > 0 && curl_multi_poll(client->multi, NULL, 0, STOP_CHECK_MS, NULL) != CURLM_OK))
+            return CURLE_FAILED_INIT;
+    }
+    const CURLMsg *message = curl_multi_info_read(client->multi, &queued);
+    return message != NULL ? message->data.result : CURLE_FAILED_INIT;
+}
+
+static CURLcode transfer_once(struct client *client, const struct client_request *request) {
+    if (curl_multi_add_handle(client->multi, client->easy) != CURLM_OK)
+        return CURLE_FAILED_INIT;
+    CURLcode code = transfer_to_end(client, request);
+    (void)curl_multi_remove_handle(client->multi, client->easy); // closes what is not finished
+    return code;
+}
+
 static bool perform(struct client *client, const struct client_request *request, const struct place *place,
                     struct transfer *transfer, struct error *err) {
     __attribute__((cleanup(free_headers))) struct curl_slist *headers = NULL;
@@ -254,7 +289,7 @@ static bool perform(struct client *client, const struct client_request *request,
     if (!list_headers(request->headers, &headers) || !set_limits(client->easy, request, place) ||
         !set_receivers(client, transfer) || !set_message(client->easy, request, headers))
         return error_set(err, ERROR_KEYS_UNAVAILABLE, "%s: libcurl refuses an option", place->host);
-    CURLcode code = curl_easy_perform(client->easy);
+    CURLcode code = transfer_once(client, request);
     if (code == CURLE_OK)
         code = curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &transfer->answer.status);
     bool done = code == CURLE_OK || explain(client, transfer, place->host, code, err);

@@ -4,8 +4,9 @@
 #pragma once
 #include "base/error.h"
 #include "base/text.h"
+#include <stdatomic.h>
 
-struct client; // one easy handle, kept for its connections; not thread-safe
+struct client; // one transfer at a time, kept for its connections; not thread-safe
 
 struct client_request {
     const char *method; // NULL = GET
@@ -17,6 +18,7 @@ struct client_request {
     bool allow_http;            // plain http, for loopback and the metadata server
     bool allow_emulator;        // plain http to any host: for an emulator, and never with a secret
     const char *wanted_field;   // one more field of the answer's head to hand out; may be NULL
+    const atomic_bool *stop;    // becomes true: it ends with ERROR_SHUTTING_DOWN; may be NULL
 };
 struct client_answer {
     long status;
@@ -37,7 +39,7 @@ static inline void client_cleanup(struct client **client) {
 // name, no password, no fragment. For checking a setting at start. Errors: ERROR_CONFIGURATION, with the reason but not the URL.
 bool client_check_url(const char *url, bool allow_http, struct error *err);
 // True when an HTTP answer of any status arrived whole; then client_answer_done() frees it. Errors: ERROR_KEYS_UNAVAILABLE (callers set their own code) with libcurl's
-// reason and the URL's host, never a header.
+// reason and the URL's host, never a header; ERROR_SHUTTING_DOWN.
 bool client_fetch(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
                   struct error *err);
 void client_answer_done(struct client_answer *answer);

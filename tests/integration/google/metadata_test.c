@@ -1,6 +1,7 @@
 // The metadata server: what is asked, what is believed, what is tried again.
 #include "google/metadata.h"
 
+#include "base/clock.h"
 #include "stub.h"
 
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #define FLAVOR "Metadata-Flavor: Google\r\n"
 #define TOKEN "{\"access_token\":\"ya29.abc\",\"expires_in\":3599,\"token_type\":\"Bearer\"}"
@@ -26,7 +28,7 @@ static int set_up(void **state) {
     struct world *world = memory_alloc(sizeof(*world));
     world->stub = stub_new();
     world->arena = arena_new();
-    assert_true(caller_new(&world->caller, &world->err));
+    assert_true(caller_new(NULL, &world->caller, &world->err));
     assert_true(metadata_new(world->caller, stub_host(world->stub), true, &world->metadata, &world->err));
     *state = world;
     return 0;
@@ -40,6 +42,19 @@ static int tear_down(void **state) {
     arena_free(world->arena);
     memory_cleanup(&world);
     return 0;
+}
+
+struct brake {
+    struct stub *stub;
+    atomic_bool stop;
+};
+
+static void *pull_brake(void *argument) {
+    struct brake *brake = argument;
+    while (stub_count(brake->stub) == 0)
+        clock_sleep_ms(1);
+    atomic_store(&brake->stop, true);
+    return NULL;
 }
 
 static void an_access_token_is_asked_for_with_the_scope_and_the_flavor(void **state) {
@@ -182,6 +197,25 @@ static void a_host_that_is_not_local_is_refused(void **state) {
     }
 }
 
+static void a_stop_ends_the_tries(void **state) {
+    struct world *world = *state;
+    struct brake brake = {.stub = world->stub};
+    struct caller *caller;
+    struct metadata *metadata;
+    struct bearer bearer;
+    pthread_t thread;
+    assert_true(caller_new(&brake.stop, &caller, &world->err));
+    assert_true(metadata_new(caller, stub_host(world->stub), true, &metadata, &world->err));
+    stub_answer(world->stub, 503, FLAVOR, "");
+    assert_int_equal(pthread_create(&thread, NULL, pull_brake, &brake), 0);
+    assert_false(metadata_access_token(metadata, "scope", &bearer, &world->err));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(world->err.code, ERROR_SHUTTING_DOWN);
+    assert_int_equal(stub_count(world->stub), 1);
+    metadata_free(metadata);
+    caller_free(caller);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_access_token_is_asked_for_with_the_scope_and_the_flavor, set_up, tear_down),
@@ -196,6 +230,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_id_token_without_an_expiry_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(elsewhere_silence_means_that_there_are_no_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_host_that_is_not_local_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_ends_the_tries, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("google/metadata", tests, NULL, NULL);
 }

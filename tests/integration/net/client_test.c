@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #define ROOM (8 * 1024 * 1024)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -260,6 +261,45 @@ static void a_server_that_says_nothing_ends_at_the_total_time(void **state) {
     origin_let_go(line->origin);
 }
 
+struct brake {
+    struct origin *origin;
+    unsigned requests; // that have to have arrived
+    atomic_bool stop;
+};
+
+static void *pull_brake(void *argument) {
+    struct brake *brake = argument;
+    origin_wait(brake->origin, brake->requests);
+    atomic_store(&brake->stop, true);
+    return NULL;
+}
+
+static void a_stop_ends_it_long_before_the_total_time(void **state) {
+    void *own = NULL; // the other server may still be busy with an answer that nobody waits for
+    (void)state;
+    assert_int_equal(set_up(&own), 0);
+    const struct line *line = own;
+    struct brake brake = {.origin = line->origin, .requests = 1};
+    struct client_request request = request_to(line);
+    struct client_answer answer;
+    struct error err = {0};
+    pthread_t thread;
+    request.timeout_ms = 30000;
+    request.stop = &brake.stop;
+    origin_hold(line->origin);
+    uint64_t start = clock_ms();
+    assert_int_equal(pthread_create(&thread, NULL, pull_brake, &brake), 0);
+    bool answered = client_fetch(line->client, &request, &answer, &err);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_false(answered);
+    assert_int_equal(err.code, ERROR_SHUTTING_DOWN);
+    assert_in_range(clock_ms() - start, 0, 10000);
+    assert_false(client_fetch(line->client, &request, &answer, &err)); // and none begins after it
+    assert_int_equal(err.code, ERROR_SHUTTING_DOWN);
+    assert_int_equal(origin_requests(line->origin), 1);
+    assert_int_equal(tear_down(&own), 0);
+}
+
 static void a_cut_answer_is_no_answer(void **state) {
     const struct line *line = *state;
     const struct client_request request = request_to(line);
@@ -397,6 +437,7 @@ int main(void) {
         cmocka_unit_test(a_head_above_16_kib_ends_the_request),
         cmocka_unit_test(a_dripping_answer_ends_at_the_total_time),
         cmocka_unit_test(a_server_that_says_nothing_ends_at_the_total_time),
+        cmocka_unit_test(a_stop_ends_it_long_before_the_total_time),
         cmocka_unit_test(a_cut_answer_is_no_answer),
         cmocka_unit_test(a_server_that_is_not_there_is_named),
         cmocka_unit_test(https_goes_anywhere_and_http_to_loopback_only),
