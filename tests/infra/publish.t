@@ -156,6 +156,14 @@ subtest 'a token from elsewhere' => sub {
     unlike slurp('called'), qr/print-identity-token/,                        'gcloud is not asked for one';
     like slurp('asked'),    qr/^Authorization: Bearer made\.by\.github\r$/m, 'the given one is used';
 };
+subtest 'what is no token' => sub {
+    for my $token (qq(a.b.c"\nurl = "http://127.0.0.1:1/), "a.b.c\n", 'a b', 'a\\.b', "\x{c3}\x{a9}.b.c") {
+        my ($exit, $said) = run([$applied], env => {ID_TOKEN => $token});
+        is $exit, 2, 'is refused';
+        like $said, qr/\Apublish: ID_TOKEN is not an ID token[^\n]*\n\z/, 'in one line';
+        is slurp('called') . slurp('asked'), '', 'before anything is published or asked';
+    }
+};
 subtest 'the composite action' => sub {
     my $folder = "$FindBin::Bin/../../infra/github/migrate";
     open my $in, '<', "$folder/action.yaml" or die $!;
