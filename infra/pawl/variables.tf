@@ -86,7 +86,8 @@ variable "role" {
   type        = string
   default     = null
   validation {
-    condition     = var.role == null ? true : can(regex("^[^[:cntrl:]]{1,63}$", var.role)) && var.role != "none"
+    # PostgreSQL counts bytes: 63 of them are 84 in base64.
+    condition     = var.role == null ? true : can(regex("^[^[:cntrl:]]+$", var.role)) && length(base64encode(var.role)) <= 84 && var.role != "none"
     error_message = "A role is named by 1 to 63 bytes without control characters, and not none."
   }
 }
@@ -282,7 +283,8 @@ variable "targets" {
     error_message = "A target's schema is 1 to 63 of a-z, 0-9 and _, does not begin with a digit or pg_, and is for the ledger alone."
   }
   validation {
-    condition     = alltrue([for target in var.targets : target.role == null ? true : can(regex("^[^[:cntrl:]]{1,63}$", target.role)) && target.role != "none"])
+    condition = alltrue([for target in var.targets : target.role == null ? true :
+    can(regex("^[^[:cntrl:]]+$", target.role)) && length(base64encode(target.role)) <= 84 && target.role != "none"])
     error_message = "A target's role is named by 1 to 63 bytes without control characters, and not none."
   }
   validation {

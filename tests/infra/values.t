@@ -92,6 +92,7 @@ my @admitted = (
     {database_iam => JSON::PP::true},
     {schema => '_ledger_2', role => 'a "role" with spaces'},
     {targets => [{name => 'shop', schema => 'ledger', role => 'shop_owner'}]},
+    {role => "\x{e9}" x 31},
     {callers => ['pawl-push@other-project.iam.gserviceaccount.com']},
 );
 my @refused = (
@@ -110,9 +111,10 @@ my @refused = (
     [{targets_secret => 'secret:projects/p/secrets/s/versions/3'},          'targets_secret'],
     [{targets_secret => 'projects/p/secrets/s/versions/3', targets => [{name => 'a'}]}, 'targets_secret'],
     (map { [{schema => $_}, 'schema'] } '', 'Ledger', '2nd', 'pg_x', 'public', 'a' x 64),
-    (map { [{role => $_}, 'role'] } '', 'none', "a\nb", 'a' x 64),
+    (map { [{role => $_}, 'role'] } '', 'none', "a\nb", 'a' x 64, "\x{e9}" x 32),
     [{targets => [{name => 'a', schema => 'public'}]},       'targets'],
     [{targets => [{name => 'a', role => ''}]},               'targets'],
+    [{targets => [{name => 'a', role => "\x{e9}" x 32}]},    'targets'],
     [{callers => ['group:all@example.com']},                 'callers'],
     [{github => {%github, owner_id => 'octo'}},              'github'],
     [{ack_deadline => 601},                                  'ack_deadline'],
@@ -122,7 +124,7 @@ sub run_block {
     my ($name, $variables, $refused) = @_;
     my %all = (project => 'shop-1', region => 'europe-west1', %$variables);
     return "run \"$name\" {\n  command = plan\n  variables {\n"
-        . join('', map { "    $_ = " . JSON::PP->new->allow_nonref->encode($all{$_}) . "\n" } sort keys %all)
+        . join('', map { "    $_ = " . JSON::PP->new->ascii->allow_nonref->encode($all{$_}) . "\n" } sort keys %all)
         . "  }\n" . ($refused ? "  expect_failures = [var.$refused]\n" : '') . "}\n";
 }
 my $n = 0;
@@ -247,6 +249,7 @@ subtest 'with proofs demanded' => sub {
 
 subtest 'with targets' => sub {
     my $is = values_of(
+        callers => ['dev@shop-dev.iam.gserviceaccount.com'],
         targets => [
             {name => 'shop', subscriptions => ['projects/shop-1/subscriptions/pawl-push'], callers => ['dev@shop-dev.iam.gserviceaccount.com'], rollback => JSON::PP::true, lock_wait => '60s'},
             {name => 'log', database => 'secret:projects/other/secrets/log-url/versions/latest'},
