@@ -104,6 +104,16 @@ subtest 'an account of development that names the subscription of production' =>
     is($worker->stop, 0, 'exit code 0');
 };
 
+subtest 'an account that a target binds and nobody lets in' => sub {
+    my %member = (callers => 'PAWL_CALLERS', readers => 'PAWL_READERS');
+    for my $member (sort keys %member) {
+        my $worker = Pawl::Worker->start(cloud => $cloud, ready => 0, env => {PAWL_READERS => $reader,
+            PAWL_TARGETS => write_file(targets(production => {$member => ['typo@production.iam.gserviceaccount.com']}))});
+        is($worker->wait_end, 2, "$member: it does not start");
+        like(join('', map { $_->{line} } $worker->logs), qr/PAWL_TARGETS: target 'production': $member: typo\@\S+ is not in $member{$member}/, 'and says whom it means');
+    }
+};
+
 subtest 'a reader of development sees nothing of production' => sub {
     my @email  = map { "ci\@$_.iam.gserviceaccount.com" } qw(development production);
     my $worker = Pawl::Worker->start(cloud => $cloud, env => {PAWL_READERS => join(',', @email),

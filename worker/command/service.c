@@ -75,7 +75,8 @@ static bool open_sites(struct service *service, struct arena *arena, struct erro
     if (!site_targets(options, options->serve_lock_wait, &service->cloud, arena, &service->targets, err))
         return false;
     service->sites = arena_array(arena, service->targets.count, sizeof(*service->sites));
-    bool done = true;
+    bool done = targets_check_bound(&service->targets, options->callers, options->readers, err) ||
+                error_wrap(err, "PAWL_TARGETS");
     for (size_t i = 0; done && i < service->targets.count; i++)
         done = open_site(service, &service->targets.items[i], &service->sites[i], err);
     targets_forget(&service->targets);

@@ -262,6 +262,26 @@ bool targets_read(struct view json, const struct target *defaults, struct arena 
     return true;
 }
 
+static bool check_bound(const struct target *target, const char *member, const char *const *bound, const char *variable,
+                        const char *const *admitted, struct error *err) {
+    for (size_t i = 0; bound && bound[i]; i++)
+        if (!admitted || !is_listed(admitted, bound[i]))
+            return error_set(err, ERROR_CONFIGURATION, "target '%s': %s: %s is not in %s, and never let in",
+                             target->name, member, bound[i], variable);
+    return true;
+}
+
+bool targets_check_bound(const struct targets *targets, const char *const *callers, const char *const *readers,
+                         struct error *err) {
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct target *target = &targets->items[i];
+        if (!check_bound(target, "callers", target->callers, "PAWL_CALLERS", callers, err) ||
+            !check_bound(target, "readers", target->readers, "PAWL_READERS", readers, err))
+            return false;
+    }
+    return true;
+}
+
 void targets_forget(struct targets *targets) {
     for (size_t i = 0; i < targets->count; i++)
         if (targets->items[i].database)

@@ -363,6 +363,21 @@ static void a_reader_of_development_sees_nothing_of_production(void **state) {
     assert_true(targets_may_read(&unbound, &free_items[1], DEV_PUSH));
 }
 
+static void whoever_a_target_binds_has_to_be_let_in_at_all(void **state) {
+    (void)state;
+    static const char *const pair[] = {ANYBODY, DEV_PUSH, NULL}, *const single[] = {ANYBODY, NULL};
+    struct target items[] = {{.name = "free"}, {.name = "bound", .callers = pair, .readers = single}};
+    const struct targets targets = {items, 2};
+    struct error err = {0};
+    assert_true(targets_check_bound(&targets, pair, single, &err));
+    assert_true(targets_check_bound(&unbound, single, NULL, &err));
+    assert_false(targets_check_bound(&targets, single, single, &err));
+    assert_int_equal(err.code, ERROR_CONFIGURATION);
+    assert_non_null(strstr(err.message, "target 'bound': callers: " DEV_PUSH " is not in PAWL_CALLERS"));
+    assert_false(targets_check_bound(&targets, pair, NULL, &err));
+    assert_non_null(strstr(err.message, "target 'bound': readers: " ANYBODY " is not in PAWL_READERS"));
+}
+
 static void a_caller_is_an_address(void **state) {
     (void)state;
     struct targets targets = must_read(TARGET(",\"callers\":[\"" ANYBODY "\",\"" DEV_PUSH "\"]"));
@@ -399,6 +414,7 @@ int main(void) {
         cmocka_unit_test(not_even_where_production_forgot_its_list),
         cmocka_unit_test(a_caller_of_development_reaches_production_by_no_name_of_a_subscription),
         cmocka_unit_test(a_reader_of_development_sees_nothing_of_production),
+        cmocka_unit_test_setup_teardown(whoever_a_target_binds_has_to_be_let_in_at_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_caller_is_an_address, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
