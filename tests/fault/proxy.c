@@ -4,7 +4,8 @@
 //         [--fault cut|ghost|hole|kill --at before|after:client|server:N|quiet:MS [--linger MS]]
 // FOLDER is that of a unix socket named .s.PGSQL.5432; `tcp` takes a free port of 127.0.0.1. It says "ready PORT" (0 for a unix
 // socket), "struck" when the fault strikes, and on SIGTERM, its end, for each side how many messages there were (with --log: their
-// types too), and how long connections lasted. --alone: nobody gets through any more once the fault has struck. What each fault does is told in link.h.
+// types too), and how long connections lasted. --alone: nobody gets through any more once the fault has struck. What
+// each fault does is told in link.h.
 #include "base/arena.h"
 #include "link.h"
 

@@ -1,5 +1,5 @@
-// script_parse and hazard_lint: whatever the text, it is refused with a line or becomes statements that lie in it, with kinds, steps, hashes
-// and actions that fit; and the lint finds what it finds inside the file.
+// script_parse and hazard_lint: whatever the text, it is refused with a line or becomes statements that lie in it,
+// with kinds, steps, hashes and actions that fit; and the lint finds what it finds inside the file.
 #include "script/action.h"
 #include "script/hazard.h"
 #include <stdio.h>

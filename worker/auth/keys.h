@@ -1,7 +1,8 @@
 // The issuer's keys (RFC 7517), fetched from a JWKS URL and cached: max-age minus Age clamped to [60 s, 24 h] (5 min when absent),
 // one fetch at a time, at most one forced refetch per cool-down for an unknown kid (the slot is taken before the fetch), old keys
-// served while the server is away (until 24 h after they were fetched), then ERROR_KEYS_UNAVAILABLE (or ERROR_SHUTTING_DOWN). Thread-safe; a cached kid
-// never waits for somebody else's fetch. Starts no thread: the one request that notices the expiry fetches.
+// served while the server is away (until 24 h after they were fetched), then ERROR_KEYS_UNAVAILABLE (or
+// ERROR_SHUTTING_DOWN). Thread-safe; a cached kid never waits for somebody else's fetch. Starts no thread: the one
+// request that notices the expiry fetches.
 #pragma once
 #include "auth/jws.h"
 #include <stdatomic.h>

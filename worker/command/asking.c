@@ -113,7 +113,8 @@ static uint64_t wanted_wait_ms(struct view query) {
     return 0;
 }
 
-// In all targets that the reader may see, for an id is all that the question has. One that cannot be asked matters only when no other knows the run.
+// In all targets that the reader may see, for an id is all that the question has. One that cannot be asked matters
+// only when no other knows the run.
 static bool look_for(struct service *service, const struct server_exchange *exchange, const char *id,
                      struct arena *arena, struct history_run *ret_run, bool *ret_found, struct error *err) {
     struct error failure = {0};

@@ -1,5 +1,5 @@
-// What leaves the service as messages of its own: the dead letter of a delivery that has failed for good, and the event that tells how a run
-// ended. Both are optional, each to a topic of its own.
+// What leaves the service as messages of its own: the dead letter of a delivery that has failed for good, and the
+// event that tells how a run ended. Both are optional, each to a topic of its own.
 #pragma once
 #include "command/cloud.h"
 #include "migrate/run.h"

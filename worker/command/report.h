@@ -8,7 +8,8 @@
 
 // `{"status":"applied","run":...,"target":...,"applied":N,"version":...,"migrations":[{"version","name","file","statements","ms"}],...}`;
 // what is only planned also has what preview.h says.
-// What `out` has no room for is left out from the list and counted as `left_out`. `served_by`: the release of the files, when the message asked for an older one; NULL otherwise.
+// What `out` has no room for is left out from the list and counted as `left_out`. `served_by`: the release of the
+// files, when the message asked for an older one; NULL otherwise.
 void report_json(const struct run_request *request, const struct run_report *report, const char *served_by,
                  struct text *out);
 // `{"status":"failed"|"retry","run":...,"target":...,"error":CODE,"message":...,"file","line","statement","sqlstate","detail","hint","remedy"}`;

@@ -29,8 +29,8 @@ struct targets { // in the arena given
 // target and the member, and never with what a connection string says.
 bool targets_read(struct view json, const struct target *defaults, struct arena *arena, struct targets *ret_targets,
                   struct error *err);
-// Whoever a target binds has to be let in at all, by `callers` and `readers` (NULL-terminated; NULL: nobody). Errors: ERROR_CONFIGURATION with
-// the target, the member and the address.
+// Whoever a target binds has to be let in at all, by `callers` and `readers` (NULL-terminated; NULL: nobody).
+// Errors: ERROR_CONFIGURATION with the target, the member and the address.
 bool targets_check_bound(const struct targets *targets, const char *const *callers, const char *const *readers,
                          struct error *err);
 // Wipes the connection strings, once they are somewhere else.

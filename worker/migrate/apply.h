@@ -1,6 +1,6 @@
 // Applies what is pending, with the ledger row of each migration in the migration's own transaction. Transactional files go ahead in one
-// pipeline across files; what PostgreSQL refuses in a transaction goes alone, recorded before and after. The lock is held by the caller, unless there is
-// a pooler.
+// pipeline across files; what PostgreSQL refuses in a transaction goes alone, recorded before and after. The lock is
+// held by the caller, unless there is a pooler.
 #pragma once
 #include "migrate/plan.h"
 #include "migrate/run.h"

@@ -19,8 +19,8 @@ bool home_check_role(const char *name, struct error *err);
 struct home; // thread-safe; outlives the connections that have it as their owner
 struct home *home_new(const char *schema, const char *role); // copied; both are checked; NULL: HOME_SCHEMA, no role
 void home_free(struct home *home);
-// Makes the connection to come one of this home. When a pooler then refuses the start-up parameter, home_goes_bare is true, and the next try
-// does without: for good, as the pooler stays where it is.
+// Makes the connection to come one of this home. When a pooler then refuses the start-up parameter, home_goes_bare
+// is true, and the next try does without: for good, as the pooler stays where it is.
 void home_prepare(struct home *home, struct postgres_options *options);
 bool home_goes_bare(struct home *home, const struct postgres_options *options, const struct error *err);
 

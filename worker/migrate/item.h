@@ -37,7 +37,8 @@ struct item {
     uint64_t ms;    // that it took on the server
 };
 // One item for each of the plan's, each read and checked once: a file that cannot be cut into statements, or whose finished part was
-// changed, and a down file that is no single transaction, is refused before anything is sent. A small set stays loaded. Errors: those of migration_load, ERROR_MIGRATION_CHANGED, ERROR_ROLLBACK_IMPOSSIBLE.
+// changed, and a down file that is no single transaction, is refused before anything is sent. A small set stays
+// loaded. Errors: those of migration_load, ERROR_MIGRATION_CHANGED, ERROR_ROLLBACK_IMPOSSIBLE.
 bool items_load(const struct migration_set *set, const struct plan *plan, struct arena *arena, struct item **ret_items,
                 struct error *err);
 void items_free(struct item *items, size_t count);
@@ -49,6 +50,6 @@ size_t item_step_end(const struct item *item, size_t from);
 bool item_sets_session(const struct statement *statement);
 // Is statement `n` (0-based) sent outside a transaction? So is one that was cut off there: it may have happened in part.
 bool item_is_alone(const struct item *item, size_t n);
-// The server refused statement `n` (0-based) in a transaction. Does that mean that it wants none, because it commits by itself, or its table
-// is partitioned? Inside the file's own BEGIN ... COMMIT it stays.
+// The server refused statement `n` (0-based) in a transaction. Does that mean that it wants none, because it commits
+// by itself, or its table is partitioned? Inside the file's own BEGIN ... COMMIT it stays.
 bool item_may_go_outside(const struct item *item, size_t n, const char *sqlstate);

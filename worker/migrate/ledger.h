@@ -1,5 +1,6 @@
-// The ledger: a schema (`pawl`, where the target says nothing else; home.h) with `migrations` (what is in effect), `runs` (who asked, what came of it) and the one-row `state` (layout
-// version; digest of the files when the ledger holds exactly these). Every name is qualified, so that no search_path matters.
+// The ledger: a schema (`pawl`, where the target says nothing else; home.h) with `migrations` (what is in effect),
+// `runs` (who asked, what came of it) and the one-row `state` (layout version; digest of the files when the ledger
+// holds exactly these). Every name is qualified, so that no search_path matters.
 //
 // The digest is what makes a no-op cheap whatever the history. It may be absent, which costs a full read; it must never be
 // wrong: whoever adds a migration clears it in the same transaction, and a trigger clears it when a row is changed or deleted,
@@ -20,8 +21,9 @@ bool ledger_prepare(struct postgres *postgres, bool pooled, bool known, struct e
 // The same look without touching anything. `ret_exists` false: there is no ledger yet.
 bool ledger_look(struct postgres *postgres, bool *ret_exists, struct error *err);
 
-// Where the schema does not exist: a ledger in another one that may be read, and that holds versioned migrations and none but those of `set`,
-// is taken for the one that is meant, under a name that was changed (ERROR_LEDGER_ELSEWHERE; the hint says how to have two).
+// Where the schema does not exist: a ledger in another one that may be read, and that holds versioned migrations and
+// none but those of `set`, is taken for the one that is meant, under a name that was changed
+// (ERROR_LEDGER_ELSEWHERE; the hint says how to have two).
 bool ledger_check_others(struct postgres *postgres, const struct migration_set *set, struct error *err);
 
 // ---- rows --------------------------------------------------------------------------------------------------------------

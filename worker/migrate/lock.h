@@ -23,9 +23,9 @@
 #define LOCK_FOR_TRANSACTION                                                                                           \
     "SELECT 1 / CASE WHEN pg_catalog.pg_try_advisory_xact_lock(" LOCK_KEYS ") THEN 1 ELSE 0 END"
 
-// Polls up to `request->lock_wait_ms`, telling the observer who holds the lock. Errors: ERROR_LOCK_HELD naming the holder, ERROR_SHUTTING_DOWN,
-// `ret_pooled`: there is a pooler in between (the server calls itself something else than libpq was told), nothing was taken, and
-// the request does not say that it pools sessions.
+// Polls up to `request->lock_wait_ms`, telling the observer who holds the lock. Errors: ERROR_LOCK_HELD naming the
+// holder, ERROR_SHUTTING_DOWN, `ret_pooled`: there is a pooler in between (the server calls itself something else
+// than libpq was told), nothing was taken, and the request does not say that it pools sessions.
 bool lock_acquire(struct postgres *postgres, const struct run_request *request, const struct run_observer *observer,
                   struct run_control *control, bool *ret_pooled, struct error *err);
 // Who holds it, as text.

@@ -14,8 +14,9 @@ struct repair_request {
     const char *file;              // file name, or version
     const struct run_request *run; // its errand is ours; without a reason, what is done is the reason
 };
-// Recorded in pawl.runs as "repaired". `ret_file`: the file whose row was mended; in the arena. Errors: ERROR_USAGE when there is nothing of the kind to be mended, those of
-// run_execute about connection, lock and ledger; ERROR_DATABASE_POOLER.
+// Recorded in pawl.runs as "repaired". `ret_file`: the file whose row was mended; in the arena. Errors: ERROR_USAGE
+// when there is nothing of the kind to be mended, those of run_execute about connection, lock and ledger;
+// ERROR_DATABASE_POOLER.
 bool repair_execute(struct run_database *database, const struct migration_set *set,
                     const struct repair_request *request, const struct run_observer *observer,
                     struct run_control *control, struct arena *arena, const char **ret_file, struct error *err);

@@ -69,7 +69,8 @@ static bool take(struct postgres *postgres, size_t count, struct postgres_rows *
     return done;
 }
 
-// Settings and arrival, one transaction and one round trip: the settings end with it unless the session is ours. `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
+// Settings and arrival, one transaction and one round trip: the settings end with it unless the session is ours.
+// `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
 static bool arrive(struct run *run, const char *digest, bool *ret_known, struct ledger_arrival *ret_arrival,
                    struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;

@@ -115,10 +115,11 @@ struct run_observer {
     void *context;
 };
 // Brings the database to the newest file (or `to`), or back. A rollback is done once for an id: it settles first, in its row in
-// pawl.runs, down to where it goes, so that no second delivery takes back more. `observer` and `control` may be NULL. Whatever happens, nothing is left locked or
-// half recorded. A failure is recorded in the ledger too, as far as the database can be reached.
-// Errors: NOT_PERMITTED, VERSION_UNKNOWN, those of postgres.h and directory.h, DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*,
-// SHUTTING_DOWN, ROLLBACK_IMPOSSIBLE, MIGRATION_* (file, line, statement and SQLSTATE set where there are such).
+// pawl.runs, down to where it goes, so that no second delivery takes back more. `observer` and `control` may be
+// NULL. Whatever happens, nothing is left locked or half recorded. A failure is recorded in the ledger too, as far
+// as the database can be reached. Errors: NOT_PERMITTED, VERSION_UNKNOWN, those of postgres.h and directory.h,
+// DATABASE_POOLER, LEDGER_NEWER, LEDGER_FOREIGN, LOCK_*, SHUTTING_DOWN, ROLLBACK_IMPOSSIBLE, MIGRATION_* (file,
+// line, statement and SQLSTATE set where there are such).
 bool run_execute(struct run_database *database, const struct migration_set *set, const struct run_request *request,
                  const struct run_observer *observer, struct run_control *control, struct arena *arena,
                  struct run_report *ret_report, struct error *err);

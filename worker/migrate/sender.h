@@ -18,8 +18,8 @@ struct sender {
     uint64_t touched; // rows, by the statement that was last answered
 };
 
-// `alone`: the 1-based statement that is to be sent outside a transaction or in rounds, 0 = none. What is built concurrently has no lock_timeout,
-// nor has the settling of what was cut off.
+// `alone`: the 1-based statement that is to be sent outside a transaction or in rounds, 0 = none. What is built
+// concurrently has no lock_timeout, nor has the settling of what was cut off.
 bool sender_settings(struct sender *sender, size_t index, size_t alone, struct error *err);
 bool sender_changing(struct sender *sender, size_t index, struct error *err); // see record_send_changing
 bool sender_reset(struct sender *sender, size_t index, struct error *err);

@@ -10,8 +10,8 @@
 // ledger's schema would find it first on its search_path ("$user") and put the files' tables there. Between two commits of a pipeline
 // every command opens a transaction, and a BEGIN that comes after it cannot choose another isolation any more: so a role's or database's
 // default_transaction_isolation is set aside. So are the time limits for statements, transactions and idle sessions, which are meant
-// for the application: they would end a long build at every try, and take our lock away between two. And quote_all_identifiers, because names
-// are compared as the parser quotes them. What a file sets itself counts.
+// for the application: they would end a long build at every try, and take our lock away between two. And
+// quote_all_identifiers, because names are compared as the parser quotes them. What a file sets itself counts.
 #define ISOLATION(local) "pg_catalog.set_config('default_transaction_isolation', 'read committed', " local ")"
 #define ROLE(role, local)                                                                                              \
     "CASE WHEN " role "::text IS NOT NULL THEN pg_catalog.set_config('role', " role ", " local ") END"

@@ -63,7 +63,8 @@ enum trace_session trace_session(const struct statement *statement) {
     return role || back ? TRACE_PATH : TRACE_NOTHING;
 }
 
-// CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP TABLE [IF NOT EXISTS] name, CREATE TEMP [RECURSIVE] VIEW name, SELECT ... INTO TEMP [TABLE] name.
+// CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP TABLE [IF NOT EXISTS] name, CREATE TEMP [RECURSIVE] VIEW name, SELECT
+// ... INTO TEMP [TABLE] name.
 static bool makes_temporary(const struct statement *statement, struct view *ret_table) {
     static const char *const between[] = {"OR", "REPLACE", "LOCAL", "GLOBAL"};
     static const char *const before_name[] = {"TABLE", "VIEW", "SEQUENCE", "RECURSIVE",

@@ -38,8 +38,9 @@ static inline void client_cleanup(struct client **client) {
 // Whether client_fetch() would go there: https to any host, or http (when allowed) to loopback and the metadata server; no user
 // name, no password, no fragment. For checking a setting at start. Errors: ERROR_CONFIGURATION, with the reason but not the URL.
 bool client_check_url(const char *url, bool allow_http, struct error *err);
-// True when an HTTP answer of any status arrived whole; then client_answer_done() frees it. Errors: ERROR_KEYS_UNAVAILABLE (callers set their own code) with libcurl's
-// reason and the URL's host, never a header; ERROR_SHUTTING_DOWN.
+// True when an HTTP answer of any status arrived whole; then client_answer_done() frees it. Errors:
+// ERROR_KEYS_UNAVAILABLE (callers set their own code) with libcurl's reason and the URL's host, never a header;
+// ERROR_SHUTTING_DOWN.
 bool client_fetch(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
                   struct error *err);
 void client_answer_done(struct client_answer *answer);

@@ -57,8 +57,8 @@ static enum error_code code_of(const struct postgres *postgres, const char *sqls
                                                                                            : code;
 }
 
-// Where an error came about. When that is a statement that a function made, it is quoted, and it may be ALTER ROLE ... PASSWORD '...': one that
-// speaks of a password is quoted without its strings.
+// Where an error came about. When that is a statement that a function made, it is quoted, and it may be ALTER ROLE
+// ... PASSWORD '...': one that speaks of a password is quoted without its strings.
 static void append_context(const char *context, struct text *out) {
     bool secret = strcasestr(context, "password") != NULL;
     const char *at = context, *quote = NULL;

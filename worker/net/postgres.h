@@ -1,6 +1,7 @@
-// PostgreSQL through libpq. Only postgres.c and postgres_connect.c see libpq. A connection string is never logged and never part of an error.
-// A connection belongs to one thread; only postgres_cancel may come from another. Calls block, but never for ever: connecting has a
-// deadline, a silent network is noticed by keepalives and tcp_user_timeout, and a server that does not answer to a cancel is left.
+// PostgreSQL through libpq. Only postgres.c and postgres_connect.c see libpq. A connection string is never logged
+// and never part of an error. A connection belongs to one thread; only postgres_cancel may come from another. Calls
+// block, but never for ever: connecting has a deadline, a silent network is noticed by keepalives and
+// tcp_user_timeout, and a server that does not answer to a cancel is left.
 //
 // The connection stays in libpq's pipeline mode (PostgreSQL 15, section 34.5): commands are sent ahead without waiting, answers come in
 // the same order. A command that fails makes the server skip all that follows until the next sync. What a session has to look

@@ -34,8 +34,8 @@ enum error_code postgres_code_of(const char *sqlstate, bool cancelled) {
     return ERROR_MIGRATION_FAILED;
 }
 
-// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Of ours only the role goes through
-// the start-up parameter `options`, which poolers refuse.
+// What libpq is told: our defaults where the URL says nothing, the URL's own values, and what must be so. Of ours
+// only the role goes through the start-up parameter `options`, which poolers refuse.
 struct keywords {
     const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
     size_t count;
