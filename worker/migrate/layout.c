@@ -222,17 +222,8 @@ static bool build(struct postgres *postgres, const struct sight *sight, bool poo
     for (uint64_t version = sight->version; version < LEDGER_VERSION; version++)
         for (size_t i = 0; queued && i < layouts[version].count; i++)
             queued = home_send(postgres, layouts[version].commands[i], NULL, 0, err) && ++sent;
-    if (!queued || !postgres_send(postgres, "COMMIT", NULL, 0, err) || !postgres_sync(postgres, err))
-        return false;
-    bool done = true;
-    for (size_t i = 0; i < sent + 2; i++) { // and COMMIT, and the sync
-        struct error later = {0};
-        enum postgres_answer answer = postgres_receive(postgres, NULL, done ? err : &later);
-        if (answer == POSTGRES_BROKEN)
-            return false;
-        done = done && answer != POSTGRES_REFUSED;
-    }
-    return done;
+    return queued && postgres_send(postgres, "COMMIT", NULL, 0, err) && ++sent && postgres_sync(postgres, err) &&
+           postgres_take_all(postgres, sent, NULL, err);
 }
 
 // Cheap, and enough nearly always: what it does not understand is for see() to name.

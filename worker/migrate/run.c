@@ -53,22 +53,6 @@ static bool send_settings(struct run *run, enum session_span span, struct error 
     return session_send_settings(run->postgres, &session, err);
 }
 
-// Takes `count` answers and the sync after them; the first refusal is kept, unless the connection breaks, which explains more.
-// `ret_rows` (may be NULL) gets those of the first answer.
-static bool take(struct postgres *postgres, size_t count, struct postgres_rows **ret_rows, struct error *err) {
-    bool done = true;
-    for (size_t i = 0; i <= count; i++) {
-        struct error later = {0};
-        enum postgres_answer answer = postgres_receive(postgres, i == 0 ? ret_rows : NULL, done ? err : &later);
-        if (answer == POSTGRES_BROKEN) {
-            *err = done ? *err : later;
-            return false;
-        }
-        done = done && answer != POSTGRES_REFUSED;
-    }
-    return done;
-}
-
 // Settings and arrival, one transaction and one round trip: the settings end with it unless the session is ours.
 // `ret_known` false: there is no ledger of our version to arrive at; `err` may say more.
 static bool arrive(struct run *run, const char *digest, bool *ret_known, struct ledger_arrival *ret_arrival,
@@ -84,7 +68,8 @@ static bool arrive(struct run *run, const char *digest, bool *ret_known, struct 
     enum postgres_answer settings = postgres_receive(run->postgres, NULL, err);
     if (settings == POSTGRES_BROKEN)
         return false;
-    bool done = take(run->postgres, 1, &rows, settings == POSTGRES_DONE ? err : &late) && settings == POSTGRES_DONE;
+    bool done = postgres_take_all(run->postgres, 1, &rows, settings == POSTGRES_DONE ? err : &late) &&
+                settings == POSTGRES_DONE;
     if (settings == POSTGRES_REFUSED && home_refused(run->postgres, err))
         return false;
     if (!done && (!*err->sqlstate || err->code == ERROR_DATABASE_UNAVAILABLE))
@@ -96,7 +81,7 @@ static bool arrive(struct run *run, const char *digest, bool *ret_known, struct 
 // An arrival that failed has taken its settings with it.
 static bool settle_in(struct run *run, struct error *err) {
     return send_settings(run, SESSION_WHOLE, err) && postgres_sync(run->postgres, err) &&
-           take(run->postgres, SESSION_SETTINGS, NULL, err);
+           postgres_take_all(run->postgres, SESSION_SETTINGS, NULL, err);
 }
 
 // The record of the run and the end of the lock, best effort after a failure.
@@ -105,8 +90,8 @@ static bool depart(struct run *run, const struct ledger_departure *departure, st
     return home_send_role(run->postgres, &count, err) &&
            ledger_send_departure(run->postgres, run->request->id, departure, err) &&
            postgres_sync(run->postgres, err) && lock_send_release(run->postgres, err) &&
-           postgres_sync(run->postgres, err) && take(run->postgres, count, NULL, err) &&
-           take(run->postgres, 1, NULL, err);
+           postgres_sync(run->postgres, err) && postgres_take_all(run->postgres, count, NULL, err) &&
+           postgres_take_all(run->postgres, 1, NULL, err);
 }
 
 // ---- the report --------------------------------------------------------------------------------------------------------

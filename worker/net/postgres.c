@@ -424,6 +424,20 @@ bool postgres_take(struct postgres *postgres, struct postgres_rows **ret_rows, s
     return true;
 }
 
+bool postgres_take_all(struct postgres *postgres, size_t count, struct postgres_rows **ret_rows, struct error *err) {
+    bool done = true;
+    for (size_t i = 0; i <= count; i++) {
+        struct error later = {0};
+        enum postgres_answer answer = postgres_receive(postgres, i == 0 ? ret_rows : NULL, done ? err : &later);
+        if (answer == POSTGRES_BROKEN) {
+            *err = done ? *err : later;
+            return false;
+        }
+        done = done && answer != POSTGRES_REFUSED;
+    }
+    return done;
+}
+
 bool postgres_execute(struct postgres *postgres, const char *sql, const char *const *values, size_t count,
                       struct error *err) {
     cleanup_rows struct postgres_rows *rows = NULL;

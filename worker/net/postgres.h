@@ -114,6 +114,9 @@ enum postgres_answer {
 enum postgres_answer postgres_receive(struct postgres *postgres, struct postgres_rows **ret_rows, struct error *err);
 // How many rows the command that was last answered touched or gave, as its command tag says.
 uint64_t postgres_touched(const struct postgres *postgres);
+// Takes `count` answers and the sync after them; the first refusal is kept, unless the connection breaks, which explains more.
+// `ret_rows` (may be NULL) gets those of the first answer.
+bool postgres_take_all(struct postgres *postgres, size_t count, struct postgres_rows **ret_rows, struct error *err);
 // 1-based character position within the command that was last refused; 0 = unknown.
 unsigned postgres_position(const struct postgres *postgres);
 // After POSTGRES_SYNCED: is a transaction open?
